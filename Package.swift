@@ -50,11 +50,17 @@ let factory: [Target] = [
         name: "PatchBuilding", dependencies: ["ELF", "MachineCode", "LivePatch", "CZydis"], swiftSettings: settings),
 ]
 
+/// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
+let commands: [Target] = [
+    .target(name: "Commands", swiftSettings: engineSettings)
+]
+
 let trust: [Target] = [
     .target(name: "StrictJSON", swiftSettings: engineSettings)
 ]
 
 let tests: [Target] = [
+    .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
@@ -63,5 +69,5 @@ let tests: [Target] = [
 
 let package = Package(
     name: "moult",
-    targets: engine + factory + trust + tests
+    targets: engine + factory + commands + trust + tests
 )
