@@ -55,11 +55,24 @@ let commands: [Target] = [
     .target(name: "Commands", swiftSettings: engineSettings)
 ]
 
+/// Executables are argument parsing and wiring only.
+let executables: [Target] = [
+    .executableTarget(
+        name: "moult", dependencies: ["Commands", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+        swiftSettings: settings,
+        linkerSettings: [
+            .unsafeFlags(["-static-executable", "-use-ld=lld"]), .linkedLibrary("_FoundationCShims"),
+            .linkedLibrary("_FoundationCollections"), .linkedLibrary("swiftSynchronization"),
+        ])
+]
+
 let trust: [Target] = [
     .target(name: "StrictJSON", swiftSettings: engineSettings)
 ]
 
 let tests: [Target] = [
+    .testTarget(
+        name: "MoultTests", dependencies: ["Commands"], exclude: ["Snapshots"], swiftSettings: settings),
     .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
@@ -69,5 +82,8 @@ let tests: [Target] = [
 
 let package = Package(
     name: "moult",
-    targets: engine + factory + commands + trust + tests
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
+    ],
+    targets: engine + factory + commands + executables + trust + tests
 )
