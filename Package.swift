@@ -52,7 +52,10 @@ let factory: [Target] = [
 
 /// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
 let commands: [Target] = [
-    .target(name: "Commands", swiftSettings: engineSettings)
+    .target(name: "Commands", swiftSettings: engineSettings),
+    .target(
+        name: "ProcessObservation", dependencies: ["Commands", "LivePatch", "PatchPlan", "ProcessInspection"],
+        swiftSettings: engineSettings),
 ]
 
 /// Executables are argument parsing and wiring only.
@@ -73,6 +76,10 @@ let trust: [Target] = [
 let tests: [Target] = [
     .testTarget(
         name: "MoultTests", dependencies: ["Commands"], exclude: ["Snapshots"], swiftSettings: settings),
+    .testTarget(
+        name: "ProcessObservationTests",
+        dependencies: ["ProcessObservation", "Commands", "LivePatch", "PatchPlan", "ProcessInspection"],
+        swiftSettings: settings),
     .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
