@@ -59,6 +59,7 @@ let tests: [Target] = [
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
+    .testTarget(name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
 ]
 
 let package = Package(
