@@ -47,7 +47,12 @@ let engine: [Target] = [
 let factory: [Target] = [
     .systemLibrary(name: "CZydis", providers: [.apt(["libzydis-dev"])]),
     .target(
-        name: "PatchBuilding", dependencies: ["ELF", "MachineCode", "LivePatch", "CZydis"], swiftSettings: settings),
+        name: "PatchBuilding",
+        dependencies: [
+            "ELF", "MachineCode", "LivePatch", "CZydis",
+            .product(name: "Subprocess", package: "swift-subprocess"),
+            .product(name: "Yams", package: "Yams"),
+        ], swiftSettings: settings),
 ]
 
 let trust: [Target] = [
@@ -60,9 +65,14 @@ let tests: [Target] = [
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
     .testTarget(name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
+    .testTarget(name: "SystemTests", dependencies: ["PatchBuilding", "ELF"], swiftSettings: settings),
 ]
 
 let package = Package(
     name: "moult",
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
+    ],
     targets: engine + factory + trust + tests
 )
