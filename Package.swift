@@ -47,7 +47,12 @@ let engine: [Target] = [
 let factory: [Target] = [
     .systemLibrary(name: "CZydis", providers: [.apt(["libzydis-dev"])]),
     .target(
-        name: "PatchBuilding", dependencies: ["ELF", "MachineCode", "LivePatch", "CZydis"], swiftSettings: settings),
+        name: "PatchBuilding",
+        dependencies: [
+            "ELF", "MachineCode", "LivePatch", "CZydis",
+            .product(name: "Subprocess", package: "swift-subprocess"),
+            .product(name: "Yams", package: "Yams"),
+        ], swiftSettings: settings),
 ]
 
 /// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
@@ -85,12 +90,16 @@ let tests: [Target] = [
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
+    .testTarget(name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
+    .testTarget(name: "SystemTests", dependencies: ["PatchBuilding", "ELF"], swiftSettings: settings),
 ]
 
 let package = Package(
     name: "moult",
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
     ],
     targets: engine + factory + commands + executables + trust + tests
 )
