@@ -4,7 +4,8 @@
 //===----------------------------------------------------------------------===//
 
 package import Commands
-package import PatchPlan
+import LivePatch
+import PatchPlan
 package import ProcessInspection
 
 /// What is applied, held against what ought to be. Decided from an observation alone, so every case can be tested.
