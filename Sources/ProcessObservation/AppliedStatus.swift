@@ -76,21 +76,11 @@ package struct AppliedStatus: Sendable, Equatable {
     ///   - wanted: What ought to be applied; may be empty.
     package init(_ observation: Observation, wanted: [WantedPatch]) {
         let processes = observation.processes.filter { !$0.isKernelThread }
-        lines = Self.lines(processes, wanted: wanted)
+        var lines = Self.lines(processes, wanted: wanted)
         for index in lines.indices {
-            for process in processes {
-                let objects = process.objects(buildID: lines[index].buildID)
-                guard !objects.isEmpty else { continue }
-                let found = objects.map { Self.state(of: lines[index], at: $0, in: process) }
-                if found.allSatisfy({ $0 == .applied }) {
-                    lines[index].applied.append(process.instance)
-                } else if found.allSatisfy({ $0 == nil }) {
-                    lines[index].missing.append(process.instance)
-                } else {
-                    lines[index].unsettled.append(process.instance)
-                }
-            }
+            for process in processes { lines[index].count(process) }
         }
+        self.lines = lines
         let buildIDs = Set(lines.map(\.buildID))
         self.processes = processes.filter { process in
             process.objects.contains { object in object.buildID.map(buildIDs.contains) ?? false }
@@ -121,18 +111,6 @@ package struct AppliedStatus: Sendable, Equatable {
         return lines + found.sorted { ($0.targetName, $0.identifier) < ($1.targetName, $1.identifier) }
     }
 
-    /// How far a patch is in one object of a process; nil if it is not there. Patch memory that claims a file's
-    /// digest and names another build or other places than this object's is not believed.
-    private static func state(
-        of line: Line, at object: LoadedObject, in process: ObservedProcess
-    ) -> TransactionState? {
-        process.patches.first { patch in
-            patch.isPresent && patch.memory.patchDigest == line.digest && patch.memory.buildID == line.buildID
-                && patch.memory.loadBias == object.loadBias
-                && patch.memory.entries.allSatisfy { object.range.contains($0.address) }
-        }?.state
-    }
-
     private static func result(_ lines: [Line], hasWanted: Bool, isWhole: Bool) -> Result {
         let wanted = lines.filter { $0.file != nil && $0.count > 0 }
         let judged = hasWanted ? wanted : lines
@@ -145,5 +123,31 @@ package struct AppliedStatus: Sendable, Equatable {
             return isAnyApplied ? .newerWaiting : .nothingApplied
         }
         return isWhole ? .newestApplied : .partly
+    }
+}
+
+extension AppliedStatus.Line {
+    /// Puts a process where it belongs, if it maps the target. Where the target is loaded more than once, all
+    /// of them count: a process is patched whole or not at all.
+    fileprivate mutating func count(_ process: ObservedProcess) {
+        let states = process.objects(buildID: buildID).map { state(at: $0, in: process) }
+        if states.isEmpty { return }
+        if states.allSatisfy({ $0 == .applied }) {
+            applied.append(process.instance)
+        } else if states.allSatisfy({ $0 == nil }) {
+            missing.append(process.instance)
+        } else {
+            unsettled.append(process.instance)
+        }
+    }
+
+    /// How far the patch is in one object of a process; nil if it is not there. Patch memory that claims a file's
+    /// digest and names another build or other places than this object's is not believed.
+    private func state(at object: LoadedObject, in process: ObservedProcess) -> TransactionState? {
+        process.patches.first { patch in
+            patch.isPresent && patch.memory.patchDigest == digest && patch.memory.buildID == buildID
+                && patch.memory.loadBias == object.loadBias
+                && patch.memory.entries.allSatisfy { object.range.contains($0.address) }
+        }?.state
     }
 }

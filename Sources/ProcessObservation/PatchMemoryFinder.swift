@@ -26,8 +26,9 @@ package struct PatchMemoryFinder: Sendable {
     package func patches(in process: borrowing ProcessHandle, mappings: [Mapping]) -> [ObservedPatch] {
         var memories: [UInt64: PatchMemory] = [:]
         for mapping in mappings where Self.mayHold(mapping) {
-            guard let memory = memory(at: mapping.range.lowerBound, in: process) else { continue }
-            memories[memory.address] = memory
+            for address in Self.places(in: mapping) {
+                if let memory = memory(at: address, in: process) { memories[address] = memory }
+            }
         }
         var patches: [ObservedPatch] = []
         for memory in memories.values {
@@ -44,6 +45,13 @@ package struct PatchMemoryFinder: Sendable {
     /// Patch memory is private, anonymous, and can be read and executed but not written.
     private static func mayHold(_ mapping: Mapping) -> Bool {
         mapping.isReadable && mapping.isExecutable && !mapping.isWritable && !mapping.isShared && mapping.isAnonymous
+    }
+
+    /// Where patch memory may begin: at multiples of 64 KiB. The kernel may have joined neighbours to one mapping.
+    private static func places(in mapping: Mapping) -> StrideTo<UInt64> {
+        let (rounded, overflow) = mapping.range.lowerBound.addingReportingOverflow(0xffff)
+        let end = mapping.range.upperBound
+        return stride(from: overflow ? end : min(rounded & ~0xffff, end), to: end, by: 0x1_0000)
     }
 
     private func memory(at address: UInt64, in process: borrowing ProcessHandle) -> PatchMemory? {
