@@ -95,7 +95,7 @@ extension ObservedProcess {
     }
 
     /// The patches of one object that are in, or were left, in this process.
-    package func patches(of object: LoadedObject) -> [ObservedPatch] {
+    fileprivate func patches(of object: LoadedObject) -> [ObservedPatch] {
         patches.filter {
             $0.isPresent && $0.memory.buildID == object.buildID && $0.memory.loadBias == object.loadBias
         }
