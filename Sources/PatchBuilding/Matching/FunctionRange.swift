@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+internal import ELF
 internal import Unwinding
 
 /// What one FDE of `.eh_frame` covers: the exact bounds of a compiled function, also in a stripped file.

@@ -25,7 +25,7 @@ struct ObjectFile: Sendable {
     ///
     /// - Throws: `PatchBuildingError` (`malformedObject`) where it is not an x86-64 relocatable object.
     init(name: String, bytes: [UInt8]) throws(PatchBuildingError) {
-        do {
+        do throws(ELFError) {
             let file = try ELFFile(bytes)
             guard file.header.type == .relocatable, file.header.machine == .x86_64 else {
                 throw ELFError(.unsupported, at: 0, "not a relocatable object for x86-64")

@@ -75,7 +75,7 @@ struct ShippedBinary: Sendable {
     /// - Throws: `PatchBuildingError` (`unsuitableTarget`) where it is not an x86-64 shared object or
     ///   executable with a build-id, sections and `.eh_frame`.
     init(_ bytes: [UInt8]) throws(PatchBuildingError) {
-        do {
+        do throws(ELFError) {
             let file = try ELFFile(bytes)
             let image = file.image
             guard file.header.machine == .x86_64, file.header.type == .shared || file.header.type == .executable else {
@@ -201,8 +201,9 @@ struct ShippedBinary: Sendable {
             throw ELFError(.notFound, at: 0, "there is no .eh_frame")
         }
         var result: [FunctionRange] = []
-        do {
-            let table = try FrameTable(section: try image.contents(of: section).copied(), address: section.address)
+        let contents = try image.contents(of: section).copied()
+        do throws(UnwindError) {
+            let table = try FrameTable(section: contents, address: section.address)
             result.reserveCapacity(table.count)
             for index in 0..<table.count {
                 let description = try table.description(index: index)
@@ -212,12 +213,8 @@ struct ShippedBinary: Sendable {
                         start: Int(description.start), size: Int(description.size),
                         hasLanguageData: description.languageDataFieldOffset != nil, descriptionIndex: index))
             }
-        } catch let error as UnwindError {
-            throw ELFError(.malformed, at: section.offset, ".eh_frame: \(error.reason)")
-        } catch let error as ELFError {
-            throw error
         } catch {
-            throw ELFError(.malformed, at: section.offset, ".eh_frame cannot be read")
+            throw ELFError(.malformed, at: section.offset, ".eh_frame: \(error.reason)")
         }
         return result
     }
