@@ -59,6 +59,8 @@ let tests: [Target] = [
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
+    .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
+    .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
 ]
 
 let package = Package(
