@@ -54,6 +54,13 @@ let trust: [Target] = [
     .target(name: "StrictJSON", swiftSettings: engineSettings)
 ]
 
+let examples: [Target] = [
+    .systemLibrary(
+        name: "COpenSSL", path: "Examples/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .executableTarget(
+        name: "TLSService", dependencies: ["COpenSSL"], path: "Examples/TLSService", swiftSettings: settings),
+]
+
 let tests: [Target] = [
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
@@ -63,5 +70,5 @@ let tests: [Target] = [
 
 let package = Package(
     name: "moult",
-    targets: engine + factory + trust + tests
+    targets: engine + factory + trust + examples + tests
 )
