@@ -78,6 +78,13 @@ let trust: [Target] = [
     .target(name: "StrictJSON", swiftSettings: engineSettings)
 ]
 
+let examples: [Target] = [
+    .systemLibrary(
+        name: "COpenSSL", path: "Examples/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .executableTarget(
+        name: "TLSService", dependencies: ["COpenSSL"], path: "Examples/TLSService", swiftSettings: settings),
+]
+
 let tests: [Target] = [
     .testTarget(
         name: "MoultTests", dependencies: ["Commands"], exclude: ["Snapshots"], swiftSettings: settings),
@@ -105,4 +112,5 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
     ],
     targets: engine + factory + commands + executables + trust + tests
+    targets: engine + factory + trust + examples + tests
 )
