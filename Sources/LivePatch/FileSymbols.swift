@@ -39,7 +39,8 @@ extension Patch {
             if let gate = entry.gate {
                 result.append(
                     FileSymbol(
-                        name: entry.name + ".gate", place: .image(gate.offset), size: UInt64(gate.size), type: .function))
+                        name: entry.name + ".gate", place: .image(gate.offset), size: UInt64(gate.size), type: .function
+                    ))
             }
             result.append(
                 FileSymbol(

@@ -36,7 +36,8 @@ extension Patch {
         }
         let texts =
             [
-                target.name, target.package, target.packageVersion, provenance.partOf, provenance.source, provenance.suite,
+                target.name, target.package, target.packageVersion, provenance.partOf, provenance.source,
+                provenance.suite,
                 provenance.vulnerableVersion, provenance.fixedVersion,
             ] + provenance.cves + provenance.reasons + provenance.inputs
         for text in texts { try Self.checkText(text) }
@@ -83,7 +84,8 @@ extension Patch {
                 throw PatchFormatError(.inconsistent, "\(entry.name) lies behind the address space")
             }
             guard entry.address >= end else {
-                throw PatchFormatError(.inconsistent, "\(entry.name) is not sorted by address, or overlaps another entry")
+                throw PatchFormatError(
+                    .inconsistent, "\(entry.name) is not sorted by address, or overlaps another entry")
             }
             end = entry.address + UInt64(entry.expected.count)
             try Self.validatePrologue(of: entry)
@@ -117,7 +119,8 @@ extension Patch {
             }
             // The gate holds the prologue as the file has it, not as the dynamic linker makes it.
             guard entry.gate == nil || mask.offset >= prologueSize else {
-                throw PatchFormatError(.inconsistent, "\(entry.name) has a gate, but its prologue is written at load time")
+                throw PatchFormatError(
+                    .inconsistent, "\(entry.name) has a gate, but its prologue is written at load time")
             }
             end = maskEnd
         }
@@ -140,7 +143,8 @@ extension Patch {
         for range in ranges {
             guard range.start >= end, range.end > range.start, range.end <= image.code.count else {
                 throw PatchFormatError(
-                    .inconsistent, "a replacement or gate at \(range.start) is empty, overlaps another or leaves the code")
+                    .inconsistent,
+                    "a replacement or gate at \(range.start) is empty, overlaps another or leaves the code")
             }
             end = range.end
         }
@@ -183,7 +187,8 @@ extension Image {
             }
             end = start + relocation.kind.size
             guard let part = part(at: relocation.offset), end <= range(of: part).upperBound else {
-                throw PatchFormatError(.inconsistent, "the relocation at \(start) does not lie in one part of the image")
+                throw PatchFormatError(
+                    .inconsistent, "the relocation at \(start) does not lie in one part of the image")
             }
             guard end <= constantsOffset || start >= constantsOffset + PatchFormat.stateSlotSize else {
                 throw PatchFormatError(.inconsistent, "the relocation at \(start) changes the state-pointer slot")
