@@ -71,7 +71,15 @@ let executables: [Target] = [
         linkerSettings: [
             .unsafeFlags(["-static-executable", "-use-ld=lld"]), .linkedLibrary("_FoundationCShims"),
             .linkedLibrary("_FoundationCollections"), .linkedLibrary("swiftSynchronization"),
-        ])
+        ]),
+    .executableTarget(
+        name: "moult-observer",
+        dependencies: [
+            "Commands", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
+        ], swiftSettings: engineSettings, linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
+    .executableTarget(
+        name: "moult-build", dependencies: ["Commands", "Approval", "LivePatch", "PatchBuilding"],
+        swiftSettings: settings),
 ]
 
 let trust: [Target] = [
@@ -111,6 +119,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
     ],
-    targets: engine + factory + commands + executables + trust + tests
-    targets: engine + factory + trust + examples + tests
+    targets: [engine, factory, commands, executables, trust, examples, tests].flatMap { $0 }
 )
