@@ -35,7 +35,7 @@ func run(
     _ tool: String, _ arguments: [String], in directory: TemporaryDirectory, expecting statuses: [Int32] = [0]
 ) throws -> [UInt8] {
     let outputPath = directory.path + "/output-" + UUID().uuidString
-    FileManager.default.createFile(atPath: outputPath, contents: nil)
+    _ = FileManager.default.createFile(atPath: outputPath, contents: nil)
     let output = try FileHandle(forWritingTo: URL(fileURLWithPath: outputPath))
     let process = Process()
     process.executableURL = URL(fileURLWithPath: tool)
