@@ -107,6 +107,7 @@ let tests: [Target] = [
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
     .testTarget(
         name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
+    .testTarget(name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
     .testTarget(name: "SystemTests", dependencies: ["PatchBuilding", "ELF"], swiftSettings: settings),
     .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),

@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 
 import FoundationEssentials
+import Glibc
 
 /// Files and directories of the cache, with errors of our own.
 enum Files {
@@ -83,6 +84,22 @@ enum Files {
             }
         }
         return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
+    }
+
+    /// The same directory without symbolic links in its path.
+    static func physical(_ path: String) throws(PreparationError) -> String {
+        guard let resolved = realpath(path, nil) else {
+            throw PreparationError(.systemFailed, "the directory \(path) cannot be found")
+        }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    /// When a file was last written, in seconds; 0 if that is not known.
+    static func modificationTime(_ path: String) -> Double {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return 0 }
+        return Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9
     }
 
     /// The last part of a path.
