@@ -109,6 +109,8 @@ let tests: [Target] = [
         name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
     .testTarget(name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
     .testTarget(name: "SystemTests", dependencies: ["PatchBuilding", "ELF"], swiftSettings: settings),
+        name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
+        swiftSettings: settings),
     .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
 ]

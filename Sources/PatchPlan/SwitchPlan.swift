@@ -110,6 +110,11 @@ package struct SwitchPlan: Sendable, Equatable {
         writes += settle
     }
 
+    /// Whether nothing is left to write in a direction.
+    package static func isComplete(_ found: FoundTransaction, direction: Direction) -> Bool {
+        direction == .apply ? found.state == .applied : found.state == .undone || found.state == .prepared
+    }
+
     /// The little-endian bytes of a word.
     static func bytes(_ word: UInt64) -> [UInt8] {
         (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) }

@@ -15,11 +15,13 @@ package struct Difference: Sendable, Equatable {
         case functionAltered = "function-altered"
         /// The image is not what was written.
         case imageAltered = "image-altered"
+        /// Nothing of it is in effect.
+        case notApplied = "not-applied"
         /// The transaction is half-way.
         case incomplete
         /// The patch in the process is not the file's.
         case otherPatch = "other-patch"
-        /// A child or thread cannot see a member's patch memory.
+        /// Patch memory that cannot be read.
         case memoryMissing = "memory-missing"
     }
 
