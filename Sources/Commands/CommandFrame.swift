@@ -20,6 +20,8 @@ package enum CommandFrame {
         _ command: String, _ arguments: Result<Arguments, UsageError>,
         _ body: (Arguments, OutputFormat) throws(CommandError) -> ExitCode
     ) -> Never {
+        // A reader that goes away must not end a command in the middle of its work.
+        _ = signal(SIGPIPE, SIG_IGN)
         let (arguments, format) = begin(command, arguments)
         do throws(CommandError) {
             end(try body(arguments, format))
@@ -28,7 +30,8 @@ package enum CommandFrame {
         }
     }
 
-    /// The same for work that waits for other programs.
+    /// The same for work that waits for other programs. Broken pipes are not ignored: programs that are started
+    /// would inherit that.
     package static func run(
         _ command: String, _ arguments: Result<Arguments, UsageError>,
         _ body: (Arguments, OutputFormat) async throws(CommandError) -> ExitCode
@@ -44,8 +47,6 @@ package enum CommandFrame {
     private static func begin(
         _ command: String, _ arguments: Result<Arguments, UsageError>
     ) -> (Arguments, OutputFormat) {
-        // A reader that goes away must not end a command in the middle of its work.
-        _ = signal(SIGPIPE, SIG_IGN)
         do throws(UsageError) {
             let parsed = try arguments.get()
             return (parsed, try parsed.format())
