@@ -50,6 +50,22 @@ let factory: [Target] = [
         name: "PatchBuilding", dependencies: ["ELF", "MachineCode", "LivePatch", "CZydis"], swiftSettings: settings),
 ]
 
+/// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
+let commands: [Target] = [
+    .target(name: "Commands", swiftSettings: engineSettings)
+]
+
+/// Executables are argument parsing and wiring only.
+let executables: [Target] = [
+    .executableTarget(
+        name: "moult-applier",
+        dependencies: [
+            "Commands", "LivePatch", "Approval", "PatchPlan", "ProcessInspection", "ProcessControl", "ProcessPatching",
+        ],
+        swiftSettings: engineSettings,
+        linkerSettings: [.unsafeFlags(["-static-executable"])])
+]
+
 let trust: [Target] = [
     .target(name: "StrictJSON", swiftSettings: engineSettings)
 ]
@@ -62,11 +78,17 @@ let tests: [Target] = [
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
         swiftSettings: settings),
+    .testTarget(
+        name: "ProcessPatchingTests",
+        dependencies: [
+            "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
+            "Unwinding", "Approval", "moult-applier",
+        ], swiftSettings: settings),
     .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
 ]
 
 let package = Package(
     name: "moult",
-    targets: engine + factory + trust + tests
+    targets: engine + factory + commands + executables + trust + tests
 )
