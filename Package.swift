@@ -59,6 +59,18 @@ let tests: [Target] = [
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
+    .target(
+        name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
+    .executableTarget(
+        name: "moult-control-probe", dependencies: ["ProcessControl", "ProcessInspection"], path: "Tests/ControlProbe",
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessInspectionTests", dependencies: ["ProcessInspection", "CLinux", "TestSupport"],
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessControlTests",
+        dependencies: ["ProcessControl", "ProcessInspection", "CLinux", "TestSupport", "moult-control-probe"],
+        swiftSettings: settings),
 ]
 
 let package = Package(
