@@ -86,6 +86,18 @@ let tests: [Target] = [
         ], swiftSettings: settings),
     .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
+    .target(
+        name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
+    .executableTarget(
+        name: "moult-control-probe", dependencies: ["ProcessControl", "ProcessInspection"], path: "Tests/ControlProbe",
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessInspectionTests", dependencies: ["ProcessInspection", "CLinux", "TestSupport"],
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessControlTests",
+        dependencies: ["ProcessControl", "ProcessInspection", "CLinux", "TestSupport", "moult-control-probe"],
+        swiftSettings: settings),
 ]
 
 let package = Package(
