@@ -73,6 +73,13 @@ let executables: [Target] = [
             .linkedLibrary("_FoundationCollections"), .linkedLibrary("swiftSynchronization"),
         ]),
     .executableTarget(
+        name: "moult-applier",
+        dependencies: [
+            "Commands", "LivePatch", "Approval", "PatchPlan", "ProcessInspection", "ProcessControl", "ProcessPatching",
+        ],
+        swiftSettings: engineSettings,
+        linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
+    .executableTarget(
         name: "moult-observer",
         dependencies: [
             "Commands", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
@@ -113,6 +120,24 @@ let tests: [Target] = [
         swiftSettings: settings),
     .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
+    .testTarget(
+        name: "ProcessPatchingTests",
+        dependencies: [
+            "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
+            "Unwinding", "Approval", "moult-applier",
+        ], swiftSettings: settings),
+    .target(
+        name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
+    .executableTarget(
+        name: "moult-control-probe", dependencies: ["ProcessControl", "ProcessInspection"], path: "Tests/ControlProbe",
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessInspectionTests", dependencies: ["ProcessInspection", "CLinux", "TestSupport"],
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessControlTests",
+        dependencies: ["ProcessControl", "ProcessInspection", "CLinux", "TestSupport", "moult-control-probe"],
+        swiftSettings: settings),
 ]
 
 let package = Package(

@@ -6,12 +6,14 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/ptrace.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -193,6 +195,16 @@ long clinux_getdents(int32_t descriptor, void *buffer, size_t size) {
 }
 
 long clinux_rewind(int32_t descriptor) { return result(lseek(descriptor, 0, SEEK_SET)); }
+
+long clinux_cpuid(uint32_t leaf, uint32_t subleaf, struct clinux_cpuid *r) {
+    __cpuid_count(leaf, subleaf, r->eax, r->ebx, r->ecx, r->edx);
+    return 0;
+}
+
+long clinux_find(const void *bytes, size_t count, const void *wanted, size_t wanted_count) {
+    const char *found = memmem(bytes, count, wanted, wanted_count);
+    return found == NULL ? -(long)ENOENT : found - (const char *)bytes;
+}
 
 long clinux_monotonic(void) {
     struct timespec now;

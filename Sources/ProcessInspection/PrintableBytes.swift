@@ -7,8 +7,7 @@
 package enum PrintableBytes {
     /// UTF-8 with everything that is not printable, or not UTF-8, replaced by `?`.
     package static func text(of bytes: [UInt8]) -> String {
-        var text = String(decoding: bytes, as: UTF8.self)
-        text.unicodeScalars.removeAll { _ in false }
+        let text = String(decoding: bytes, as: UTF8.self)
         return String(String.UnicodeScalarView(text.unicodeScalars.map { isPrintable($0) ? $0 : "?" }))
     }
 

@@ -124,6 +124,17 @@ long clinux_getdents(int32_t descriptor, void *buffer, size_t size);
 /// lseek(2) to the beginning.
 long clinux_rewind(int32_t descriptor);
 
+// MARK: The machine
+
+/// The cpuid instruction: eax, ebx, ecx, edx.
+struct clinux_cpuid {
+    uint32_t eax, ebx, ecx, edx;
+};
+/// Executes cpuid; returns 0.
+long clinux_cpuid(uint32_t leaf, uint32_t subleaf, struct clinux_cpuid *registers);
+/// memmem(3): the offset of the first occurrence, or -ENOENT.
+long clinux_find(const void *bytes, size_t count, const void *wanted, size_t wanted_count);
+
 // MARK: Clocks
 
 /// CLOCK_MONOTONIC in nanoseconds.
