@@ -98,6 +98,10 @@ let examples: [Target] = [
         name: "COpenSSL", path: "Examples/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .executableTarget(
         name: "TLSService", dependencies: ["COpenSSL"], path: "Examples/TLSService", swiftSettings: settings),
+    .target(
+        name: "ClientSessions", dependencies: ["COpenSSL"], path: "Examples/ClientSessions", swiftSettings: settings),
+    .executableTarget(
+        name: "moult-demo", dependencies: ["ClientSessions"], path: "Examples/Demo", swiftSettings: settings),
 ]
 
 let tests: [Target] = [
