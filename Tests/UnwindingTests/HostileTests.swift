@@ -74,7 +74,8 @@ struct HostileTests {
             }
             registers[.rip] = address
             let provider = OneTable(located: LocatedFrameTable(table: table, bias: 0))
-            let backtrace = Unwinder(memory: WildMemory(), tables: provider, frameLimit: 50).unwind(registers)
+            var backtraceUnwinder = Unwinder(memory: WildMemory(), tables: provider, frameLimit: 50)
+            let backtrace = backtraceUnwinder.unwind(registers)
             #expect(backtrace.frames.count <= 50)
         }
         return results
@@ -101,7 +102,8 @@ struct HostileTests {
             for register in RegisterValues.Number.allCases { registers[register] = generator.next() }
             registers[.rip] = 0x10FF
             let provider = OneTable(located: LocatedFrameTable(table: table, bias: 0))
-            let backtrace = Unwinder(memory: WildMemory(), tables: provider, frameLimit: 5).unwind(registers)
+            var backtraceUnwinder = Unwinder(memory: WildMemory(), tables: provider, frameLimit: 5)
+            let backtrace = backtraceUnwinder.unwind(registers)
             #expect(!backtrace.frames.isEmpty)
         }
         #expect(readable > 2000)
