@@ -109,8 +109,9 @@ let tests: [Target] = [
         name: "MoultTests", dependencies: ["Commands"], exclude: ["Snapshots"], swiftSettings: settings),
     .testTarget(
         name: "ProcessObservationTests",
-        dependencies: ["ProcessObservation", "Commands", "LivePatch", "PatchPlan", "ProcessInspection"],
-        swiftSettings: settings),
+        dependencies: [
+            "ProcessObservation", "Approval", "Commands", "LivePatch", "PatchPlan", "ProcessInspection",
+        ], swiftSettings: settings),
     .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
@@ -128,7 +129,7 @@ let tests: [Target] = [
         name: "ProcessPatchingTests",
         dependencies: [
             "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
-            "Unwinding", "Approval", "moult-applier",
+            "Unwinding", "Approval",
         ], swiftSettings: settings),
     .target(
         name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
