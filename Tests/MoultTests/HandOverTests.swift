@@ -16,18 +16,21 @@ struct HandOverTests {
     init() throws {
         directory = try TemporaryDirectory()
         front = directory.url.appending(path: "moult")
-        try FileManager.default.copyItem(at: CommandRun.built("moult"), to: front)
-        for name in ["moult-build", "moult-observer", "moult-applier"] {
-            _ = try directory.write(
-                name,
-                """
-                #!/bin/sh
-                printf '%s\\n' "${0##*/}" "$@"
-                echo "to standard error" >&2
-                exit "${MOULT_TEST_EXIT:-0}"
-
-                """, executable: true)
-        }
+        // A child writes the files: a descriptor of ours that is open for writing would be inherited by whatever
+        // other tests start meanwhile, and the kernel does not execute a file that someone may write (ETXTBSY).
+        let script = """
+            cd "$1" && cp "$2" moult && for name in moult-build moult-observer moult-applier; do
+                {
+                    echo '#!/bin/sh'
+                    echo 'printf "%s\\n" "${0##*/}" "$@"'
+                    echo 'echo "to standard error" >&2'
+                    echo 'exit "${MOULT_TEST_EXIT:-0}"'
+                } >"$name" && chmod +x "$name" || exit 1
+            done
+            """
+        let run = try CommandRun(
+            URL(fileURLWithPath: "/bin/sh"), ["-c", script, "sh", directory.url.path, CommandRun.built("moult").path])
+        try #require(run.exitCode == 0, "\(run.error)")
     }
 
     @Test(
@@ -76,7 +79,7 @@ struct HandOverTests {
     func noOtherSibling() throws {
         try FileManager.default.removeItem(at: directory.url.appending(path: "moult-applier"))
         let elsewhere = try TemporaryDirectory()
-        _ = try elsewhere.write("moult-applier", "#!/bin/sh\necho wrong\n", executable: true)
+        try elsewhere.write("moult-applier", "#!/bin/sh\necho wrong\n", executable: true)
         let link = elsewhere.url.appending(path: "moult")
         try FileManager.default.createSymbolicLink(at: link, withDestinationURL: front)
         let run = try CommandRun(
