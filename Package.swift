@@ -82,8 +82,8 @@ let tests: [Target] = [
         name: "ProcessPatchingTests",
         dependencies: [
             "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
-            "Unwinding", "Approval", "moult-applier",
-        ], swiftSettings: settings),
+            "Unwinding", "Approval", "TestSupport",
+        ], exclude: ["Programs"], swiftSettings: settings),
     .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
     .target(
