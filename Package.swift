@@ -129,12 +129,8 @@ let tests: [Target] = [
         name: "ProcessPatchingTests",
         dependencies: [
             "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
-            "Unwinding", "Approval",
-        ], swiftSettings: settings),
             "Unwinding", "Approval", "TestSupport",
         ], exclude: ["Programs"], swiftSettings: settings),
-    .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
-    .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
     .target(
         name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
     .executableTarget(
