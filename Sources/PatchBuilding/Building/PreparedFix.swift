@@ -1,0 +1,42 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+/// A fix made ready for matching, diffing and linking: the shipped binary and the rebuilt objects.
+package struct PreparedFix: Sendable {
+    /// The recipe it was made after.
+    package var recipe: Recipe
+    /// What was picked.
+    package var offer: Offer
+    /// The whole file as the distribution ships it.
+    package var shipped: [UInt8]
+    /// Every object of the target that the fix can affect.
+    package var objects: [RebuiltObject]
+    /// Headers that the fix touches, as paths from the root of the source tree.
+    package var touchedHeaders: [String]
+    /// The compiler that was used, as `gcc --version` names it.
+    package var compiler: String
+    /// Processor seconds (user and system, with all tools that were run) per step, in order.
+    package var costs: [Cost]
+
+    /// What one step took.
+    package struct Cost: Sendable, Equatable {
+        /// The step: `fetch`, `unpack`, `survey`, `affected`, `objects`.
+        package var step: String
+        /// Processor seconds.
+        package var seconds: Double
+
+        /// Makes it of its parts.
+        package init(step: String, seconds: Double) {
+            self.step = step
+            self.seconds = seconds
+        }
+    }
+
+    /// Processor seconds of all steps.
+    package var cpuSeconds: Double { costs.reduce(0) { $0 + $1.seconds } }
+
+    /// One line per file that was used: `sha256:<hex> <name>`, sorted.
+    package var inputs: [String] { offer.inputs.map { "sha256:\($0.sha256) \($0.name)" }.sorted() }
+}

@@ -1,0 +1,67 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+/// One reason for a verdict: a stable code, what it is about, and a sentence for a person.
+package struct Reason: Sendable, Equatable {
+    /// What kind of reason it is. The raw values are stable: they stand in JSON.
+    package enum Code: String, Sendable, CaseIterable {
+        /// Several changed functions refer to each other: old and new must not be mixed on a stack.
+        case functionsDependOnEachOther = "functions-depend-on-each-other"
+        /// The contents of existing data changed (an initialiser, a table).
+        case changedData = "changed-data"
+        /// The fix adds data that is written at run time.
+        case newWritableData = "new-writable-data"
+        /// The fix adds constant data that holds addresses.
+        case newDataWithAddresses = "new-data-with-addresses"
+        /// Data is gone or has changed its size.
+        case removedData = "removed-data"
+        /// A function is gone, and something may still call it.
+        case removedFunction = "removed-function"
+        /// A reference to a symbol that the target cannot reach.
+        case unresolvedSymbol = "unresolved-symbol"
+        /// Thread-local storage.
+        case threadLocalStorage = "thread-local-storage"
+        /// C++ exceptions or cleanup cross the function.
+        case exceptionHandling = "exception-handling"
+        /// A function written in assembler, or without unwind rules.
+        case assembler = "assembler"
+        /// A function that is chosen by a resolver at start (`STT_GNU_IFUNC`).
+        case indirectFunction = "indirect-function"
+        /// A function that is too short for a jump.
+        case tooShort = "too-short"
+        /// A branch of the function leads into the bytes that are overwritten.
+        case branchIntoEntry = "branch-into-entry"
+        /// The first instructions cannot be moved, so there is no gate.
+        case prologueNotRelocatable = "prologue-not-relocatable"
+        /// The overwritten bytes lie on two pages.
+        case entryCrossesPage = "entry-crosses-page"
+        /// A relocation type, section or instruction that is not understood.
+        case notUnderstood = "not-understood"
+        /// Constructors, destructors or other code that runs only at start or end.
+        case startOrEndCode = "start-or-end-code"
+        /// Variables with unlike contents cannot be told apart by name.
+        case ambiguousData = "ambiguous-data"
+        /// The image would be larger than the applier accepts.
+        case tooLarge = "too-large"
+        /// A header of the project is touched by the fix: structure layouts may have changed.
+        case headerTouched = "header-touched"
+        /// The shipped function is not where or what the rebuilt one says.
+        case notMatched = "not-matched"
+    }
+
+    /// What kind of reason it is.
+    package var code: Code
+    /// What it is about: a function, a datum or a symbol; empty if it is about the whole.
+    package var subject: String
+    /// A sentence for a person.
+    package var text: String
+
+    /// Makes a reason.
+    package init(_ code: Code, _ subject: String, _ text: String) {
+        self.code = code
+        self.subject = subject
+        self.text = text
+    }
+}

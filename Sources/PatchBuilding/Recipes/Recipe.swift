@@ -1,0 +1,117 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+/// A fix as its author describes it: which holes, of which shipped binary, closed by which source change.
+///
+/// One file, `Recipes/<suite>/<source>/<id>.yaml`. A recipe names sources and holds none of their code.
+package struct Recipe: Sendable, Equatable {
+    /// Where a recipe stands, which is also its name.
+    package struct Location: Sendable, Equatable {
+        /// The distribution's suite: `bookworm`.
+        package var suite: String
+        /// The source package: `openssl`.
+        package var source: String
+        /// The fix: `CVE-2026-75803`, unique within the source.
+        package var identifier: String
+
+        /// Makes a location of its parts.
+        package init(suite: String, source: String, identifier: String) {
+            self.suite = suite
+            self.source = source
+            self.identifier = identifier
+        }
+    }
+
+    /// The target: one file of one binary package.
+    package struct ShippedObject: Sendable, Equatable {
+        /// Name of the binary package: `libssl3`.
+        package var package: String
+        /// Path of the file in that package, without a leading slash.
+        package var object: String
+
+        /// Makes it of its parts.
+        package init(package: String, object: String) {
+            self.package = package
+            self.object = object
+        }
+    }
+
+    /// Where the fixed source is taken from.
+    package enum FixedSource: Sendable, Equatable, CustomStringConvertible {
+        /// The upstream tarball of this upstream version, of whichever source version has it.
+        case tarball(String)
+        /// A source version of the distribution, with its patches applied.
+        case source(String)
+
+        package var description: String {
+            switch self {
+            case .tarball(let version): "the upstream tarball of \(version)"
+            case .source(let version): "the source package \(version)"
+            }
+        }
+
+        /// The version that is named.
+        package var version: String {
+            switch self {
+            case .tarball(let version), .source(let version): version
+            }
+        }
+    }
+
+    /// One file of the fix.
+    package struct File: Sendable, Equatable {
+        /// Path from the root of the source tree.
+        package var path: String
+        /// Which changes of the file are meant, counted from 1 as `diff` without context prints them; empty
+        /// for all.
+        package var hunks: [Int]
+
+        /// Makes it of its parts.
+        package init(path: String, hunks: [Int] = []) {
+            self.path = path
+            self.hunks = hunks
+        }
+    }
+
+    /// The source change.
+    package enum Fix: Sendable, Equatable {
+        /// These files, as they are in the fixed source.
+        case files([File])
+        /// These patches of `debian/patches` of the fixed source, applied in this order.
+        case patches([String])
+    }
+
+    /// Where the recipe stands.
+    package var location: Location
+    /// The holes that are closed; empty for a fix without an identifier.
+    package var cves: [String]
+    /// What is patched.
+    package var target: ShippedObject
+    /// Shipped versions that have the hole, the preferred one first.
+    package var vulnerable: [String]
+    /// Where the fix comes from, the preferred one first.
+    package var fixed: [FixedSource]
+    /// The source change.
+    package var fix: Fix
+    /// What of the fix this is and is not; empty if it is the whole.
+    package var partOf: String
+    /// How the hole shows from outside; empty if that is not known.
+    package var probe: String
+
+    /// Makes a recipe of its parts.
+    package init(
+        location: Location, cves: [String], target: ShippedObject, vulnerable: [String], fixed: [FixedSource],
+        fix: Fix, partOf: String = "", probe: String = ""
+    ) {
+        self.location = location
+        self.cves = cves
+        self.target = target
+        self.vulnerable = vulnerable
+        self.fixed = fixed
+        self.fix = fix
+        self.partOf = partOf
+        self.probe = probe
+    }
+}

@@ -1,0 +1,33 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+import FoundationEssentials
+import PatchBuilding
+import Testing
+
+/// The whole way from recipes to rebuilt objects, with Debian's openssl from the network or the cache.
+@Suite(.serialized) struct OpenSSLBuildTests {
+    static let directory =
+        URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path + "/Recipes/bookworm/openssl/"
+
+    static let recipes = [
+        "CVE-2026-75803", "CVE-2026-75803-chacha", "CVE-2026-63074", "CVE-2026-63076", "CVE-2026-42767",
+        "ccm-final-tag",
+    ]
+
+    @Test(arguments: recipes) func affectedObjects(_ name: String) async throws {
+        let path = Self.directory + name + ".yaml"
+        let recipe = try Recipe(path: path)
+        let fix = try await FixPreparation.prepare(
+            recipe: recipe, build: try BuildRecipe(besideRecipe: path), progress: { print("  \($0)") })
+        print(name, fix.costs.map { "\($0.step) \(($0.seconds * 100).rounded() / 100)" }, fix.objects.map(\.name))
+        #expect(fix.objects.count == 1)
+        #expect(fix.touchedHeaders.isEmpty)
+        let object = try #require(fix.objects.first)
+        #expect(object.pre != object.post)
+        #expect(object.prePlain != object.pre)
+    }
+}
