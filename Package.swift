@@ -101,7 +101,8 @@ let examples: [Target] = [
     .target(
         name: "ClientSessions", dependencies: ["COpenSSL"], path: "Examples/ClientSessions", swiftSettings: settings),
     .executableTarget(
-        name: "moult-demo", dependencies: ["ClientSessions"], path: "Examples/Demo", swiftSettings: settings),
+        name: "moult-demo", dependencies: ["ClientSessions", "LivePatch", "Approval"], path: "Examples/Demo",
+        swiftSettings: settings),
 ]
 
 let tests: [Target] = [
@@ -118,7 +119,12 @@ let tests: [Target] = [
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
     .testTarget(
         name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
-    .testTarget(name: "SystemTests", dependencies: ["PatchBuilding", "ELF"], swiftSettings: settings),
+    .testTarget(
+        name: "SystemTests",
+        dependencies: [
+            "PatchBuilding", "ELF", "TestSupport", "TLSService", "moult", "moult-applier", "moult-build", "moult-demo",
+            "moult-observer",
+        ], swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
         swiftSettings: settings),
