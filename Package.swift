@@ -134,8 +134,8 @@ let tests: [Target] = [
         name: "ProcessPatchingTests",
         dependencies: [
             "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
-            "Unwinding", "Approval", "moult-applier",
-        ], swiftSettings: settings),
+            "Unwinding", "Approval", "TestSupport", "moult-applier",
+        ], exclude: ["Programs"], swiftSettings: settings),
     .target(
         name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
     .executableTarget(

@@ -11,9 +11,8 @@ import ProcessInspection
 extension Patcher {
     /// Checks everything that can be checked while the process runs, then maps and fills patch memory.
     func prepare(
-        _ files: [PatchFile], process: inout ControlledProcess, survey: ProcessSurvey
+        _ files: [PatchFile], process: inout ControlledProcess, survey: ProcessSurvey, objects: [LoadedObject]
     ) throws(PatchingError) -> Preparation {
-        let objects = process.process.loadedObjects(in: survey.mappings)
         let requests = try members(of: files, objects: objects, pid: process.process.instance.pid)
         try planning { () throws(Refusal) in try requests.check(applied: survey.appliedIdentifiers) }
         let transaction = MemberRequest.transaction(of: requests, sha256: sha256)
@@ -36,7 +35,7 @@ extension Patcher {
         if options.isDryRun { return .possible }
         for content in contents { try put(content, process: &process, survey: survey) }
         let mappings = try inspecting(process.process.instance.pid) { () throws(InspectionError) in
-            try process.process.mappings()
+            try process.process.mappingsAsShown()
         }
         return .ready(
             try prepared(

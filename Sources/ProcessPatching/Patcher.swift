@@ -36,8 +36,8 @@ package struct Patcher {
     ///   - files: the patches; each must fit an object of the process.
     ///   - instance: the process.
     package func apply(_ files: [PatchFile], to instance: ProcessInstance) -> PatchingReport {
-        run(instance, direction: .apply) { (process, survey) throws(PatchingError) in
-            try prepare(files, process: &process, survey: survey)
+        run(instance, direction: .apply) { (process, survey, objects) throws(PatchingError) in
+            try prepare(files, process: &process, survey: survey, objects: objects)
         }
     }
 
@@ -47,7 +47,7 @@ package struct Patcher {
     ///   - identifier: name of one of its patches.
     ///   - instance: the process.
     package func undo(_ identifier: String, in instance: ProcessInstance) -> PatchingReport {
-        run(instance, direction: .undo) { (process, survey) throws(PatchingError) in
+        run(instance, direction: .undo) { (process, survey, _) throws(PatchingError) in
             try prepareUndo(identifier, process: process.process, survey: survey)
         }
     }
@@ -64,7 +64,7 @@ package struct Patcher {
 
     private func run(
         _ instance: ProcessInstance, direction: Direction,
-        prepare: (inout ControlledProcess, ProcessSurvey) throws(PatchingError) -> Preparation
+        prepare: (inout ControlledProcess, ProcessSurvey, [LoadedObject]) throws(PatchingError) -> Preparation
     ) -> PatchingReport {
         var report = PatchingReport(pid: instance.pid, outcome: .done)
         report.instance = instance
@@ -99,22 +99,22 @@ package struct Patcher {
 
     private func attempt(
         _ instance: ProcessInstance, direction: Direction, report: inout PatchingReport,
-        prepare: (inout ControlledProcess, ProcessSurvey) throws(PatchingError) -> Preparation
+        prepare: (inout ControlledProcess, ProcessSurvey, [LoadedObject]) throws(PatchingError) -> Preparation
     ) throws(PatchingError) {
         let pid = instance.pid
         let handle = try inspecting(pid) { () throws(InspectionError) in try ProcessHandle(instance) }
         if let reason = handle.patchability(under: kernel).reasons.first { throw PatchingError(reason, pid: pid) }
         let mappings = try inspecting(pid) { () throws(InspectionError) in try handle.mappings() }
         let survey = ProcessSurvey(handle, mappings: mappings, sha256: sha256)
-        var process = try Self.control(handle, pid: pid, limits: options.limits)
-        switch try prepare(&process, survey) {
+        let objects = handle.loadedObjects(in: mappings)
+        var process = ControlledProcess(handle, limits: options.limits)
+        switch try prepare(&process, survey, objects) {
         case .possible:
             report.outcome = .possible
         case .already(let found):
             report.outcome = .alreadyDone
             report.transaction = found.map(TransactionReport.init)
         case .ready(let prepared):
-            let objects = process.process.loadedObjects(in: mappings)
             var rules = UnwindRules(process.process, objects: objects)
             for (memory, bytes) in survey.memories.values { rules.add(memory, bytes: bytes) }
             for (memory, bytes) in zip(prepared.members, prepared.contents) where survey.memories[memory.address] == nil
@@ -131,11 +131,5 @@ package struct Patcher {
             report.transaction = TransactionReport(result.found)
             report.outcome = .done
         }
-    }
-
-    private static func control(
-        _ handle: consuming ProcessHandle, pid: Int32, limits: ControlledProcess.Limits
-    ) throws(PatchingError) -> ControlledProcess {
-        do { return try ControlledProcess(handle, limits: limits) } catch { throw PatchingError(error, pid: pid) }
     }
 }

@@ -67,10 +67,10 @@ struct PreparedTransaction {
     /// Checks that what was mapped is mapped still: no dlclose, no execve, no other file in its place.
     func check(_ survey: ProcessSurvey) throws(PatchingError) {
         for place in places {
-            guard let now = survey.mapping(at: place.address), now.isExecutable, now.identity == place.mapping.identity,
+            guard let now = survey.mapping(at: place.address), now.isExecutable,
                 now.shownFile == place.mapping.shownFile,
                 now.range.lowerBound &- now.fileOffset == place.mapping.range.lowerBound &- place.mapping.fileOffset
-                    || now.identity == nil
+                    || place.mapping.isAnonymous
             else { throw Self.changed("the mapping at 0x\(String(place.address, radix: 16))") }
         }
     }

@@ -40,7 +40,7 @@ struct Switcher {
     }
 
     private func whileStopped(_ process: inout ControlledProcess, pid: Int32) throws(PatchingError) -> Result {
-        let mappings = try inspecting(pid) { () throws(InspectionError) in try process.process.mappings() }
+        let mappings = try inspecting(pid) { () throws(InspectionError) in try process.process.mappingsAsShown() }
         let survey = ProcessSurvey(onlyMappings: mappings)
         try prepared.check(survey)
         let windows = StackCheck.windows(of: process.threads, survey: survey)

@@ -6,10 +6,10 @@
 // Calls the functions of halves.h from several threads, checks every answer, and shows what it counted in a
 // file that is mapped shared.
 //
-//     victim STATISTICS THREADS MODE
+//     halves STATISTICS THREADS MODE
 //
-// MODE: run (work and rest), stay (one thread stays in one_run for ever), fork (SIGUSR1 makes a child that
-// works too and puts its pid into the statistics).
+// MODE: run (work and rest), stay (one thread stays in one_run for ever), full (no free room near the libraries).
+// A command word of 1 in the statistics makes a child that works too.
 
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,0 +1,66 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+import Approval
+import Foundation
+import LivePatch
+import PatchPlan
+import ProcessInspection
+import ProcessPatching
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct CycleTests {
+    private func file(_ patch: Patch) throws -> PatchFile {
+        let bytes = try PatchWriter.write(patch) { SHA256.digest(of: $0).bytes }
+        return PatchFile(patch: patch, digest: try WholeFile.verify(bytes.span.bytes).bytes, path: patch.identifier)
+    }
+
+    private func halves() throws -> [PatchFile] {
+        let workshop = try Workshop.shared.get()
+        return [
+            try file(workshop.patch("one", ["one_run", "one_mix"], requires: ["FIX-two"])),
+            try file(workshop.patch("two", ["two_encode", "two_decode"])),
+        ]
+    }
+
+    /// Apply, verify, use, undo, verify: a hundred times, while the process calls the code all the time.
+    @Test func aHundredTimes() throws {
+        let workshop = try Workshop.shared.get()
+        let program = try Halves(threads: 4, workshop: workshop)
+        let files = try halves()
+        let patcher = Patcher(kernel: .current())
+        let instance = try program.instance
+        #expect(program.makesProgress())
+        var longest: Int64 = 0
+        var mappings = 0
+        for round in 0..<100 {
+            let applied = patcher.apply(files, to: instance)
+            try #require(applied.outcome == .done, "round \(round): \(applied.outcome)")
+            longest = max(longest, applied.longestStop)
+            #expect(applied.transaction?.state == .applied)
+            let whole = patcher.verify(files, in: instance)
+            #expect(whole.isWhole, "round \(round): \(whole.differences)")
+            let after = program.answersNow()
+            try #require(after == (false, true), "round \(round): no changed answers")
+
+            let undone = patcher.undo("FIX-one", in: instance)
+            try #require(undone.outcome == .done, "round \(round): \(undone.outcome)")
+            #expect(undone.transaction?.state == .undone)
+            let gone = patcher.verify(nil, in: instance)
+            #expect(gone.differences.isEmpty && gone.transactions.isEmpty)
+            let before = program.answersNow()
+            try #require(before == (true, false), "round \(round): not the old answers")
+            #expect(program.wrongAnswers == 0)
+            // The memory is used again.
+            let now = try ProcessHandle(instance).mappings().count
+            if round == 0 { mappings = now }
+            #expect(now <= mappings)
+        }
+        #expect(program.wrongAnswers == 0 && program.errors == 0)
+        #expect(program.newAnswers > 0 && program.oldAnswers > 0)
+        print("cycles: longest stop \(longest / 1000) us, \(program.oldAnswers) old, \(program.newAnswers) new answers")
+    }
+}
