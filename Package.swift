@@ -110,8 +110,9 @@ let tests: [Target] = [
         name: "MoultTests", dependencies: ["Commands"], exclude: ["Snapshots"], swiftSettings: settings),
     .testTarget(
         name: "ProcessObservationTests",
-        dependencies: ["ProcessObservation", "Commands", "LivePatch", "PatchPlan", "ProcessInspection"],
-        swiftSettings: settings),
+        dependencies: [
+            "ProcessObservation", "Approval", "Commands", "LivePatch", "PatchPlan", "ProcessInspection",
+        ], swiftSettings: settings),
     .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),

@@ -36,8 +36,7 @@ enum BuilderMain {
         var results: [BuildResult] = []
         for recipe in arguments.operands { results.append(await job.build(recipe)) }
         let report = BuildReport(results, isExplaining: arguments.has("explain"))
-        show(report.json, report.lines, format)
-        return report.exitCode
+        return show(report.json, report.lines, format) ? report.exitCode : .failed
     }
 
     private static func inspect(_ arguments: Arguments, _ format: OutputFormat) throws(CommandError) -> ExitCode {
@@ -46,14 +45,14 @@ enum BuilderMain {
         }
         let file = try InspectedFile(path)
         let report = InspectReport(file)
-        show(report.json, report.lines, format)
-        return .done
+        return show(report.json, report.lines, format) ? .done : .failed
     }
 
-    private static func show(_ document: JSONValue, _ lines: [String], _ format: OutputFormat) {
+    /// Writes a result; false if not all of it could be written.
+    private static func show(_ document: JSONValue, _ lines: [String], _ format: OutputFormat) -> Bool {
         switch format {
         case .json: StandardStream.output.write(line: document.text)
-        case .text: for line in lines { StandardStream.output.write(line: line.printable) }
+        case .text: lines.allSatisfy { StandardStream.output.write(line: $0.printable) }
         }
     }
 }

@@ -33,8 +33,7 @@ enum ObserverMain {
         let selection = try selection(arguments)
         let observation = try observe(selection)
         let report = TargetsReport(observation, isExplaining: arguments.has("explain"))
-        show(report.json, report.lines, format)
-        return exitCode(observation, selection) ?? .done
+        return show(report.json, report.lines, format) ? .done : .failed
     }
 
     private static func status(_ arguments: Arguments, _ format: OutputFormat) throws(CommandError) -> ExitCode {
@@ -44,8 +43,7 @@ enum ObserverMain {
         let observation = try observe(selection)
         let status = AppliedStatus(observation, wanted: wanted)
         let report = StatusReport(status, isExplaining: arguments.has("explain"))
-        show(report.json, report.lines, format)
-        return exitCode(observation, selection) ?? status.result.exitCode
+        return show(report.json, report.lines, format) ? status.result.exitCode : .failed
     }
 
     private static func selection(_ arguments: Arguments) throws(CommandError) -> ProcessSelection {
@@ -54,33 +52,32 @@ enum ObserverMain {
 
     private static func observe(_ selection: ProcessSelection) throws(CommandError) -> Observation {
         let observer = Observer(limits: KernelLimits.current(), sha256: .sha256)
-        do {
-            return try observer.observe(selection)
-        } catch {
+        let observation: Observation
+        do throws(InspectionError) { observation = try observer.observe(selection) } catch {
             throw .failure(
                 Failure(
                     reason: Refusal.Reason.unsupportedProcess.rawValue, message: error.reason,
                     remedy: "Check that /proc is mounted and can be read."), .failed)
         }
+        // If none of the processes that were named could be looked at, nothing can be answered.
+        if case .processes = selection, observation.processes.isEmpty, let first = observation.unobserved.first {
+            let refusal = first.refusal
+            throw .failure(
+                Failure(reason: refusal.reason.rawValue, message: refusal.sentence, remedy: refusal.remedy), .failed)
+        }
+        return observation
     }
 
-    /// If none of the processes that were named could be looked at, nothing was answered: that is a failure.
-    private static func exitCode(
-        _ observation: Observation, _ selection: ProcessSelection
-    ) -> ExitCode? {
-        guard case .processes = selection, observation.processes.isEmpty else { return nil }
-        return .failed
-    }
-
-    private static func show(_ document: JSONValue, _ lines: [String], _ format: OutputFormat) {
+    /// Writes a result; false if not all of it could be written.
+    private static func show(_ document: JSONValue, _ lines: [String], _ format: OutputFormat) -> Bool {
         switch format {
         case .json: StandardStream.output.write(line: document.text)
-        case .text: for line in lines { StandardStream.output.write(line: line.printable) }
+        case .text: lines.allSatisfy { StandardStream.output.write(line: $0.printable) }
         }
     }
 }
 
 extension Digester {
     /// SHA-256 as `Approval` computes it.
-    fileprivate static var sha256: Digester { Digester { SHA256.digest(of: $0.span.bytes).bytes } }
+    fileprivate static var sha256: Digester { Digester { SHA256.digest(of: unsafe $0.span.bytes).bytes } }
 }

@@ -16,19 +16,18 @@ extension WantedPatch {
         do { bytes = try FileContents.read(file, limit: PatchFormat.maximumFileSize) } catch {
             throw .failure(error, .failed)
         }
-        do {
-            let digest = try WholeFile.verify(bytes.span.bytes)
-            let patch = try PatchReader.read(bytes.span.bytes)
-            self.init(
-                file: file, identifier: patch.identifier, digest: digest.bytes, target: patch.target,
-                cves: patch.provenance.cves)
-        } catch let error as ApprovalError {
+        let digest: PatchDigest
+        let patch: Patch
+        // A span of an array that lives on: nothing of it is kept.
+        do throws(ApprovalError) { digest = try WholeFile.verify(unsafe bytes.span.bytes) } catch {
             throw Self.refused(file, error.code.rawValue, error.reason)
-        } catch let error as PatchFormatError {
-            throw Self.refused(file, error.code.rawValue, error.reason)
-        } catch {
-            throw Self.refused(file, "file-invalid", "\(error)")
         }
+        do throws(PatchFormatError) { patch = try PatchReader.read(unsafe bytes.span.bytes) } catch {
+            throw Self.refused(file, error.code.rawValue, error.reason)
+        }
+        self.init(
+            file: file, identifier: patch.identifier, digest: digest.bytes, target: patch.target,
+            cves: patch.provenance.cves)
     }
 
     private static func refused(_ file: String, _ reason: String, _ sentence: String) -> CommandError {
