@@ -9,7 +9,8 @@
 enum NameRule {
     /// A package name, source or binary.
     static func package(_ text: String) -> Bool {
-        text.utf8.count >= 2 && startsWithAlphanumeric(text) && text.utf8.allSatisfy { isLower($0) || isDigit($0) || "+-.".utf8.contains($0) }
+        text.utf8.count >= 2 && startsWithAlphanumeric(text)
+            && text.utf8.allSatisfy { isLower($0) || isDigit($0) || "+-.".utf8.contains($0) }
     }
 
     /// A version of a package, or the upstream part of one.

@@ -30,7 +30,8 @@ extension Recipe {
         let package = try root.fields(try root.required("package"), keys: ["name", "object"])
         target = ShippedObject(
             package: try package.string(try package.required("name"), is: NameRule.package, called: "a package name"),
-            object: try package.string(try package.required("object"), is: NameRule.path, called: "a path in a package"))
+            object: try package.string(try package.required("object"), is: NameRule.path, called: "a path in a package")
+        )
         let versions = try root.required("vulnerable")
         vulnerable = try root.strings(versions, is: NameRule.version, called: "a version")
         guard !vulnerable.isEmpty else { throw root.complaint(versions, "at least one version is needed") }
@@ -175,7 +176,8 @@ extension BuildRecipe {
         let compile = try root.required("compile")
         self.init(
             suite: suite, source: source,
-            compiler: try root.optional("compiler").map { node throws(PreparationError) in try root.string(node) } ?? "",
+            compiler: try root.optional("compiler").map { node throws(PreparationError) in try root.string(node) }
+                ?? "",
             buildPath: try root.optional("build-path").map { node throws(PreparationError) in
                 try root.string(node, is: NameRule.absolutePath, called: "an absolute path")
             } ?? "",

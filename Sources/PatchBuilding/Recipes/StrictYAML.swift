@@ -101,10 +101,12 @@ struct StrictYAML {
                 if let keys, !keys.contains(scalar.string) {
                     let known = keys.sorted().joined(separator: ", ")
                     throw PreparationError(
-                        .malformedRecipe, "\(file):\(line): the key '\(scalar.string)' is not known here (known: \(known))")
+                        .malformedRecipe,
+                        "\(file):\(line): the key '\(scalar.string)' is not known here (known: \(known))")
                 }
                 guard nodes.updateValue(value, forKey: scalar.string) == nil else {
-                    throw PreparationError(.malformedRecipe, "\(file):\(line): the key '\(scalar.string)' is there twice")
+                    throw PreparationError(
+                        .malformedRecipe, "\(file):\(line): the key '\(scalar.string)' is there twice")
                 }
             }
             self.nodes = nodes
