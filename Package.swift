@@ -119,7 +119,10 @@ let tests: [Target] = [
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
     .testTarget(
-        name: "PatchBuildingTests", dependencies: ["PatchBuilding", "ELF", "LivePatch"], swiftSettings: settings),
+        name: "PatchBuildingTests",
+        dependencies: [
+            "PatchBuilding", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
+        ], swiftSettings: settings),
     .testTarget(
         name: "SystemTests",
         dependencies: [
