@@ -32,15 +32,15 @@ struct BuiltPatch {
             throw DemoError(code: .failed, reason: "there is no live patch \(file)")
         }
         let (code, document) = try tool.run(["inspect", file], step: "inspect")
-        guard code == 0, let build = document["target"]["build-id"].string,
-            let version = document["target"]["package-version"].string, let verdict = document["verdict"].string
+        guard code == 0, let build = document["target"]["buildId"].string,
+            let version = document["target"]["version"].string, let verdict = document["verdict"].string
         else { throw DemoError(code: .failed, reason: "moult inspect does not understand \(file)") }
         let cves = document["cves"].elements.compactMap(\.string)
         name = cves.isEmpty ? fix.identifier : cves.joined(separator: " ")
-        partOf = document["part-of"].string ?? ""
+        partOf = document["partOf"].string ?? ""
         buildID = build
         packageVersion = version
-        functions = document["entries"].elements.compactMap { $0["name"].string }
+        functions = document["functions"].elements.compactMap { $0["name"].string }
         self.verdict = verdict
     }
 
