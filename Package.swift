@@ -49,7 +49,7 @@ let factory: [Target] = [
     .target(
         name: "PatchBuilding",
         dependencies: [
-            "ELF", "MachineCode", "LivePatch", "CZydis",
+            "ELF", "Unwinding", "MachineCode", "LivePatch", "CZydis",
             .product(name: "Subprocess", package: "swift-subprocess"),
             .product(name: "Yams", package: "Yams"),
         ], swiftSettings: settings),
