@@ -88,6 +88,40 @@ struct WalkTests {
         #expect(code(lost.unwind(registers)) == .unknownRegister)
     }
 
+    @Test("What is remembered of one address is not taken for another")
+    func manyAddresses() throws {
+        let object = try TestObject(path: "/lib/x86_64-linux-gnu/libc.so.6")
+        let section = try #require(object.sections[".eh_frame"])
+        let table = try FrameTable(section: section.bytes, address: section.address)
+        var tables = FrameTableMap()
+        tables.insert(LocatedFrameTable(table: table, bias: 0), for: 0..<0x1000_0000)
+        let memory = words([UInt64](repeating: 0x1234_5678, count: 400), at: 0x6FF0)
+        var shared = Unwinder(memory: memory, tables: tables)
+        var complete = 0
+        // More addresses than the cache has slots, in an order in which they drive each other out.
+        for round in 0..<2 {
+            for index in stride(from: round, to: table.count, by: 4) {
+                let description = try table.description(index: index)
+                var registers = RegisterValues()
+                for register in RegisterValues.Number.allCases { registers[register] = 0x7000 }
+                registers[.rip] = description.start + description.size / 2
+                var alone = Unwinder(memory: memory, tables: tables)
+                let expected = try? alone.step(registers, isReturnAddress: false)
+                var same = true
+                for _ in 0..<2 {
+                    let step = try? shared.step(registers, isReturnAddress: false)
+                    same = same && step?.canonicalFrameAddress == expected?.canonicalFrameAddress
+                    for register in RegisterValues.Number.allCases {
+                        same = same && step?.caller?[register] == expected?.caller?[register]
+                    }
+                }
+                #expect(same)
+                if expected != nil { complete += 1 }
+            }
+        }
+        #expect(complete > 1000)
+    }
+
     @Test("No rules for an address, and rules at two places")
     func places() throws {
         var unwinder = Unwinder(memory: words([0x11000, 0x5000], at: 0x7FF8), tables: try tables(isSignalFrame: false))
