@@ -52,7 +52,7 @@ package struct Relocation: Sendable, Equatable {
     }
 
     /// Where it points.
-    package enum Destination: Sendable, Equatable {
+    package enum Destination: Sendable, Hashable {
         /// A target-relative address (function, datum, GOT slot or PLT stub of the target itself).
         case target(UInt64)
         /// An offset in the image.

@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+import FoundationEssentials
+
 /// From a recipe to the shipped binary and rebuilt objects.
 package enum FixPreparation {
     /// Fetches what the recipe names, prepares the distribution's build and builds the affected objects.
@@ -20,6 +22,171 @@ package enum FixPreparation {
         recipe: Recipe, build: BuildRecipe, cache: Cache = .standard(),
         progress: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws -> PreparedFix {
-        throw PreparationError(.systemFailed, "preparing is not written yet")
+        let target = try await open(recipe: recipe, build: build, cache: cache, mode: .survey, progress: progress)
+        var meter = Meter(target.costs)
+        let changes = try await fixedSources(of: target, cache: cache)
+        let touched = changes.keys.sorted()
+        let objects = try await HeaderDependencies(build: target.build, target: target.target, progress: progress)
+            .objects(touching: touched)
+        meter.finish("affected")
+
+        progress("building \(objects.count) affected object\(objects.count == 1 ? "" : "s") three times")
+        let rebuilt = try await ObjectBuilder(build: target.build, target: target.target)
+            .rebuild(objects, changes: changes)
+        meter.finish("objects")
+        let sources = Set(target.target.objects.map(\.source))
+        return PreparedFix(
+            recipe: recipe, offer: target.offer, shipped: target.shipped, objects: rebuilt,
+            touchedHeaders: touched.filter { !sources.contains($0) }, compiler: target.compiler, costs: meter.costs)
+    }
+
+    /// Fetches what the recipe names and prepares the distribution's build of the target, as far as a survey of
+    /// its commands or as a full build.
+    ///
+    /// - Parameters:
+    ///   - recipe: the fix, which names the target.
+    ///   - build: how the distribution builds the source of the recipe.
+    ///   - cache: where everything is kept.
+    ///   - mode: survey, or full build.
+    ///   - progress: called with a sentence for a person at the beginning of each step.
+    /// - Throws: `PreparationError`.
+    package static func open(
+        recipe: Recipe, build: BuildRecipe, cache: Cache = .standard(), mode: BuildWatch.Mode,
+        progress: @escaping @Sendable (String) -> Void = { _ in }
+    ) async throws -> TargetBuild {
+        guard recipe.location.suite == build.suite, recipe.location.source == build.source else {
+            throw PreparationError(
+                .malformedRecipe, "the build recipe is for \(build.source) of \(build.suite), the fix is not")
+        }
+        var meter = Meter([])
+        try Files.makeDirectory(cache.directory + "/mirror")
+        let mirror = Mirror(cache: cache, suite: recipe.location.suite)
+        let material = try await Acquisition(mirror: mirror, progress: progress).pick(recipe)
+        progress("picked: " + material.offer.summary)
+        let shipped = try await withScratch(cache) { scratch in
+            try await SourceTree.file(recipe.target.object, ofBinary: material.binary, scratch: scratch)
+        }
+        meter.finish("fetch")
+
+        try await Compiler.checkInstalled(build.dependencies)
+        let compiler = try await Compiler.ofMachine()
+        try compiler.check(binary: shipped, named: recipe.target.object, expected: build.compiler)
+        let used = (material.vulnerableUpstream + material.vulnerableDebian).map(Files.name)
+        let watched = try await WatchedBuild.get(
+            build, version: material.sourceVersion, mode: mode, compiler: compiler.version,
+            sources: (material.vulnerableUpstream, material.vulnerableDebian),
+            inputs: material.offer.inputs.filter { used.contains($0.name) }, cache: cache, progress: progress)
+        let target = try TargetObjects(named: Files.name(recipe.target.object), in: watched)
+        meter.finish(mode.rawValue)
+        return TargetBuild(
+            recipe: recipe, offer: material.offer, shipped: shipped, compiler: compiler.version, costs: meter.costs,
+            material: material, build: watched, target: target)
+    }
+
+    /// The changed sources, with the line numbers of the vulnerable ones.
+    private static func fixedSources(of target: TargetBuild, cache: Cache) async throws -> [String: [UInt8]] {
+        try await withScratch(cache) { scratch in
+            let (contents, chosen) = try await rawSources(of: target, scratch: scratch)
+            var fixed: [String: [UInt8]] = [:]
+            for (path, new) in contents {
+                let place = "\(target.build.tree)/\(path)"
+                // A file that is new has no lines to keep the numbers of.
+                guard Files.exists(place) else {
+                    fixed[path] = new
+                    continue
+                }
+                let diff = try await SourceDiff(old: try Files.read(place), new: new, scratch: scratch)
+                guard !diff.hunks.isEmpty else {
+                    throw PreparationError(.nothingToFix, "\(path) is the same in both sources")
+                }
+                fixed[path] = try LineDirectives.fixed(diff, chosen: chosen[path] ?? [])
+            }
+            return fixed
+        }
+    }
+
+    private static func rawSources(
+        of target: TargetBuild, scratch: String
+    ) async throws -> (contents: [String: [UInt8]], chosen: [String: [Int]]) {
+        let tree = try Files.makeTemporary(in: scratch, "fixed")
+        let material = target.material
+        switch target.recipe.fix {
+        case .files(let files):
+            let paths = files.map(\.path)
+            let contents: [String: [UInt8]]
+            if material.fixedDebian.isEmpty {
+                contents = try await SourceTree.files(paths, ofUpstream: material.fixedUpstream, scratch: tree)
+            } else {
+                _ = try await SourceTree.unpack(
+                    upstream: material.fixedUpstream, debian: material.fixedDebian, into: tree)
+                var found: [String: [UInt8]] = [:]
+                for path in paths { found[path] = try Files.read("\(tree)/\(path)") }
+                contents = found
+            }
+            return (contents, Dictionary(uniqueKeysWithValues: files.map { ($0.path, $0.hunks) }))
+        case .patches(let names):
+            let debian = try Files.makeTemporary(in: scratch, "debian")
+            guard let tar = material.fixedDebian.first(where: { Files.name($0).contains(".debian.tar.") }) else {
+                throw PreparationError(.malformedPackage, "the fixed source has no debian/patches")
+            }
+            try await Command("tar", ["--extract", "--no-same-owner", "--file", tar, "--directory", debian])
+                .succeed(or: .malformedPackage, "unpacking \(Files.name(tar))")
+            var touched: [String] = []
+            for name in names {
+                let patch = "\(debian)/debian/patches/\(name)"
+                for path in try SourceTree.filesTouched(by: patch) where !touched.contains(path) {
+                    touched.append(path)
+                    let old = "\(target.build.tree)/\(path)"
+                    guard Files.exists(old) else { continue }
+                    try Files.makeDirectory(tree + "/" + path.split(separator: "/").dropLast().joined(separator: "/"))
+                    try Files.write(try Files.read(old), to: "\(tree)/\(path)")
+                }
+                try await SourceTree.apply(patch, to: tree)
+            }
+            var contents: [String: [UInt8]] = [:]
+            for path in touched where isCode(path) { contents[path] = try Files.read("\(tree)/\(path)") }
+            guard !contents.isEmpty else {
+                throw PreparationError(.nothingToFix, "the patches touch documentation and tests only")
+            }
+            return (contents, [:])
+        }
+    }
+
+    /// Whether a file that a patch touches can be part of a program. Patches bring their documentation, change
+    /// logs and tests along, which go into no object.
+    private static func isCode(_ path: String) -> Bool {
+        let parts = path.split(separator: "/")
+        let aside: Set<Substring> = ["doc", "docs", "test", "tests", "demos", "examples", "fuzz"]
+        guard !parts.dropLast().contains(where: aside.contains) else { return false }
+        return ![".md", ".txt", ".pod", ".rst", ".1", ".3", ".html"].contains { path.hasSuffix($0) }
+            && !["CHANGES", "ChangeLog", "NEWS", "README"].contains(Files.name(path))
+    }
+
+    private static func withScratch<Result>(_ cache: Cache, _ body: (String) async throws -> Result) async throws
+        -> Result
+    {
+        let scratch = try Files.makeTemporary(in: cache.directory + "/scratch", "fix")
+        do {
+            let result = try await body(scratch)
+            try Files.remove(scratch)
+            return result
+        } catch {
+            try? Files.remove(scratch)
+            throw error
+        }
+    }
+
+    /// Notes how many processor seconds each step takes.
+    private struct Meter {
+        var costs: [PreparedFix.Cost]
+        private var last = Command.processorSeconds()
+
+        init(_ costs: [PreparedFix.Cost]) { self.costs = costs }
+
+        mutating func finish(_ step: String) {
+            let now = Command.processorSeconds()
+            costs.append(PreparedFix.Cost(step: step, seconds: now - last))
+            last = now
+        }
     }
 }

@@ -1,0 +1,117 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+import FoundationEssentials
+
+/// Which objects include which files.
+///
+/// Asking the preprocessor for every object of a large library takes half a minute, so it is asked only when
+/// a touched file can reach an object otherwise than by being its source.
+struct HeaderDependencies: Sendable {
+    let build: WatchedBuild
+    let target: TargetObjects
+    let progress: @Sendable (String) -> Void
+
+    /// The objects whose source is, or includes, one of the files.
+    ///
+    /// - Parameter touched: paths from the root of the tree.
+    /// - Throws: `PreparationError` with `fixNotCompiled` if a file goes into no object of the target.
+    func objects(touching touched: [String]) async throws -> [CompileCommand] {
+        var affected: Set<String> = []
+        var pending: [String] = []
+        for path in touched {
+            let direct = target.objects.filter { $0.source == path }
+            affected.formUnion(direct.map(\.output))
+            if direct.isEmpty { pending.append(path) } else if try await isMentioned(path) { pending.append(path) }
+        }
+        if !pending.isEmpty {
+            let included = try await included()
+            for path in pending {
+                let including = target.objects.filter { included[$0.output]?.contains(path) ?? false }
+                affected.formUnion(including.map(\.output))
+                guard !including.isEmpty || target.objects.contains(where: { $0.source == path }) else {
+                    throw PreparationError(
+                        .fixNotCompiled, "\(path) goes into no object of \(Files.name(target.output))")
+                }
+            }
+        }
+        return target.objects.filter { affected.contains($0.output) }
+    }
+
+    private static let sourceEndings = [
+        "c", "h", "cc", "cpp", "cxx", "C", "hh", "hpp", "hxx", "inc", "def", "S", "s", "tab", "x",
+    ]
+
+    /// Whether another file of the tree names this one, as an `#include` of it would: before a quote, an angle
+    /// or, through a macro, a parenthesis. It may be in a comment only: then the preprocessor is asked for
+    /// nothing, which costs time and no truth.
+    private func isMentioned(_ path: String) async throws(PreparationError) -> Bool {
+        let result = try await Command(
+            "grep",
+            ["-r", "-l", "-F"] + HeaderDependencies.sourceEndings.map { "--include=*." + $0 }
+                + ["\"", ">", ")"].flatMap { ["-e", Files.name(path) + $0] } + ["--", "."], in: build.tree
+        ).result()
+        // 1: found nowhere.
+        guard result.status == 0 || result.status == 1 else {
+            throw PreparationError(.systemFailed, "searching the source tree failed", details: result.errors)
+        }
+        return result.text.split(separator: "\n").contains { Files.normalized(String($0)) != path }
+    }
+
+    /// For each object, by its path, every file of the tree that goes into it. Kept with the build.
+    private func included() async throws -> [String: Set<String>] {
+        let file = build.directory + "/included-" + WatchedBuild.digest(target.output) + ".json"
+        if let bytes = try? Files.read(file),
+            let known = try? JSONDecoder().decode([String: Set<String>].self, from: Data(bytes))
+        {
+            return known
+        }
+        progress("asking the preprocessor for the headers of \(target.objects.count) objects")
+        let found = try await Concurrent.map(target.objects) { object in
+            try await self.included(by: object)
+        }
+        let result = Dictionary(uniqueKeysWithValues: zip(target.objects.map(\.output), found))
+        try Files.write([UInt8](try JSONEncoder().encode(result)), to: file)
+        return result
+    }
+
+    private func included(by object: CompileCommand) async throws(PreparationError) -> Set<String> {
+        // Assembly that is not preprocessed includes nothing, and GCC lists nothing for it.
+        if object.source.hasSuffix(".s") { return [object.source] }
+        let command = object.command.placed(in: build.tree)
+        let arguments = object.dependencyArguments.map {
+            $0.replacing(RecordedCommand.treeMark, with: build.tree)
+        }
+        let output = try await Command(
+            "env", ["-i"] + WatchedBuild.environment(sourceDate: build.sourceDate) + [command.program] + arguments,
+            in: command.directory
+        ).succeed(or: .buildFailed, "listing what \(object.source) includes")
+        return HeaderDependencies.files(
+            ofRule: String(decoding: output, as: UTF8.self), command: object.command, tree: build.tree)
+    }
+
+    /// The files of the tree in a rule for make, as the preprocessor writes it.
+    static func files(ofRule rule: String, command: RecordedCommand, tree: String) -> Set<String> {
+        guard let colon = rule.firstIndex(of: ":") else { return [] }
+        var words: [String] = [""]
+        var escaped = false
+        for character in rule[rule.index(after: colon)...] {
+            if escaped {
+                escaped = false
+                if character != "\n" { words[words.count - 1].append(character) }
+            } else if character == "\\" {
+                escaped = true
+            } else if character == " " || character == "\n" {
+                words.append("")
+            } else {
+                words[words.count - 1].append(character)
+            }
+        }
+        return Set(
+            words.filter { !$0.isEmpty }.compactMap {
+                command.pathInTree($0.replacing(tree, with: RecordedCommand.treeMark))
+            })
+    }
+}

@@ -1,0 +1,70 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+/// Builds single objects of a watched build again: as they were, and from changed source.
+///
+/// All three builds of an object run in one copy of the tree (of hard links: it costs no space), at the same
+/// relative paths, with the copy's own path mapped to `.`; so what comes out does not depend on where it was.
+struct ObjectBuilder: Sendable {
+    let build: WatchedBuild
+    let target: TargetObjects
+
+    /// What makes the compiler give every function and every object of data a section.
+    static let sectionFlags = ["-ffunction-sections", "-fdata-sections"]
+
+    /// Builds objects three times.
+    ///
+    /// - Parameters:
+    ///   - objects: which.
+    ///   - changes: the changed sources by their paths from the root of the tree.
+    /// - Returns: the objects in the same order.
+    /// - Throws: `PreparationError` with `buildFailed`.
+    func rebuild(_ objects: [CompileCommand], changes: [String: [UInt8]]) async throws -> [RebuiltObject] {
+        let parent = build.directory + "/work"
+        try Files.makeDirectory(parent)
+        let workspace = try Files.makeTemporary(in: parent, "objects")
+        do {
+            let tree = workspace + "/tree"
+            try await Command("cp", ["-al", build.tree, tree]).succeed(or: .systemFailed, "copying the source tree")
+            let plain = try await compile(objects, in: tree, adding: [])
+            let pre = try await compile(objects, in: tree, adding: ObjectBuilder.sectionFlags)
+            for (path, contents) in changes {
+                // A link to the cache's own file: replaced, never written through.
+                try Files.remove("\(tree)/\(path)")
+                try Files.write(contents, to: "\(tree)/\(path)")
+            }
+            let post = try await compile(objects, in: tree, adding: ObjectBuilder.sectionFlags)
+            try Files.remove(workspace)
+            return objects.indices.map { index in
+                RebuiltObject(
+                    name: target.name(of: objects[index]), prePlain: plain[index], pre: pre[index], post: post[index])
+            }
+        } catch {
+            try? Files.remove(workspace)
+            throw error
+        }
+    }
+
+    private func compile(
+        _ objects: [CompileCommand], in tree: String, adding flags: [String]
+    ) async throws -> [[UInt8]] {
+        try await Concurrent.map(objects) { object in
+            let output = "\(tree)/\(object.output)"
+            // It may be a link to the cache's own object.
+            try Files.remove(output)
+            let command = object.command.placed(in: tree)
+            let arguments = object.arguments(adding: flags + ["-ffile-prefix-map=\(tree)=."]).map {
+                $0.replacing(RecordedCommand.treeMark, with: tree)
+            }
+            try await Command(
+                "env", ["-i"] + WatchedBuild.environment(sourceDate: build.sourceDate) + [command.program] + arguments,
+                in: command.directory
+            ).succeed(or: .buildFailed, "compiling \(object.source)")
+            let bytes = try Files.read(output)
+            try Files.remove(output)
+            return bytes
+        }
+    }
+}
