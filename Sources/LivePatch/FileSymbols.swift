@@ -22,7 +22,7 @@ extension Patch {
         let own = symbols.map {
             FileSymbol(name: $0.name, place: $0.place, size: $0.size, type: type(of: $0.place))
         }
-        let known = Set((named + own).map(\.place))
+        let known = Set((named + own).map { $0.place })
         return named + destinationSymbols(without: known) + own
     }
 
