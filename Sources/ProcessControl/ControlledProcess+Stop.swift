@@ -41,7 +41,7 @@ extension ControlledProcess {
         let late = StopWindow.detach(threads)
         lastWindow = Int64(clinux_monotonic()) - window.start
         threads = []
-        for tid in late { Seizing.letGoLater(tid) }
+        Seizing.letGoLater(late)
         return lastWindow
     }
 
@@ -97,6 +97,6 @@ struct StopWindow: ~Copyable {
 
     /// Detaches from all and takes care of those that ended meanwhile.
     static func release(_ threads: [StoppedThread]) {
-        for tid in detach(threads) { Seizing.letGoLater(tid) }
+        Seizing.letGoLater(detach(threads))
     }
 }
