@@ -60,11 +60,11 @@ extension ControlledProcess {
 
     /// The stopped threads are those of the process that was meant, and its memory is the one that `process` has open.
     private func checkMemory(_ stopped: [StoppedThread]) throws(ControlError) {
-        try check()
         guard let first = stopped.first(where: { $0.process == process.instance.pid }) else {
             throw ControlError(.exited, "process \(process.instance.pid) has ended")
         }
-        // After an execve the old memory has no users, and reading from it gives nothing.
+        // Every thread was found in the process's own directory after it was seized, so it is the right process. After an
+        // execve the old memory has no users, and reading from it gives nothing.
         var byte: UInt8 = 0
         if process.memory >= 0, unsafe clinux_pread(process.memory, &byte, 1, first.registers.rip) == 0 {
             throw ControlError(.reused, "process \(process.instance.pid) started a program anew")

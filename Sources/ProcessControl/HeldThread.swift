@@ -74,7 +74,7 @@ enum Seizing {
         let result = clinux_ptrace_seize(tid, Kernel.optionSystemCallGood)
         if result >= 0 {
             // The id may have passed to another process's thread since it was read; since it is seized it cannot.
-            if (try? process.thread(tid)) != nil { return true }
+            if process.hasThread(tid) { return true }
             _ = clinux_ptrace_interrupt(tid)
             letGoLater([tid])
             return false
