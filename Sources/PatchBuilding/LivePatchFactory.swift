@@ -3,8 +3,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+internal import LivePatch
+internal import Unwinding
+
 /// From rebuilt objects and the shipped binary to a live patch: match, diff, judge, link.
 package enum LivePatchFactory {
+    /// Largest image, in bytes: with its header it has to fit the 16 KiB that the applier maps.
+    package static var largestImage: Int { 0x3c00 }
+
     /// Makes the live patch of one fix for one target.
     ///
     /// - Parameters:
@@ -16,10 +22,35 @@ package enum LivePatchFactory {
     ///   - touchedHeaders: names of the project's headers that the fix changes: layouts cannot be judged yet,
     ///     so any makes the judgement `review`.
     /// - Returns: the judgement, the functions concerned, and the patch if it can be applied.
-    /// - Throws: `PatchBuildingError` where the inputs are broken or the objects are not those of the target.
+    /// - Throws: `PatchBuildingError` where the inputs are broken.
     package static func makePatch(
         shipped: [UInt8], objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = []
     ) throws(PatchBuildingError) -> Outcome {
-        throw PatchBuildingError(.notMatched, "matching is not written yet")
+        var diffs: [Int: ObjectDiff] = [:]
+        for (number, object) in objects.enumerated() where object.pre != object.post {
+            let diff = ObjectDiff(
+                pre: try ObjectFile(name: object.name, bytes: object.pre),
+                post: try ObjectFile(name: object.name, bytes: object.post))
+            if !diff.isEmpty { diffs[number] = diff }
+        }
+        guard !diffs.isEmpty else { return Outcome(judgement: .empty, functions: [], patch: nil) }
+
+        let binary = try ShippedBinary(shipped)
+        let linkage = LinkageTable(binary)
+        var plains: [ObjectFile] = []
+        for object in objects { plains.append(try ObjectFile(name: object.name, bytes: object.prePlain)) }
+        let placement = try Matcher.place(plains, in: binary, linkage: linkage)
+
+        var units: [RebuiltUnit] = []
+        for number in diffs.keys.sorted() {
+            guard let diff = diffs[number] else { continue }
+            units.append(
+                try RebuiltUnit(
+                    index: number, plain: plains[number], diff: diff, placement: placement, shipped: binary))
+        }
+        var assembly = PatchAssembly(
+            shipped: binary, placement: placement,
+            linker: Linker(shipped: binary, linkage: linkage, placement: placement, units: units), units: units)
+        return try assembly.outcome(description: description, touchedHeaders: touchedHeaders)
     }
 }

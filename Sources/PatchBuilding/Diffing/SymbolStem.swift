@@ -32,7 +32,8 @@ enum SymbolStem {
     /// Whether a datum is made by the compiler for a function (GCC's switch conversion, the name of a
     /// function, an initialiser of an aggregate), so that it is part of the functions that use it.
     static func isGenerated(_ name: String) -> Bool {
-        for prefix in ["CSWTCH.", "__func__.", "__FUNCTION__.", "__PRETTY_FUNCTION__.", ".L"] where name.hasPrefix(prefix) {
+        for prefix in ["CSWTCH.", "__func__.", "__FUNCTION__.", "__PRETTY_FUNCTION__.", ".L"]
+        where name.hasPrefix(prefix) {
             return true
         }
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)

@@ -35,3 +35,15 @@ package enum Judgement: Sendable, Equatable {
         }
     }
 }
+
+extension Judgement {
+    /// The judgement that reasons lead to: the heaviest decides.
+    init(_ reasons: [Reason]) {
+        switch reasons.map(\.weight).max() {
+        case nil: self = .automatic
+        case .quiescent: self = .quiescent(reasons)
+        case .review: self = .review(reasons)
+        case .impossible: self = .impossible(reasons)
+        }
+    }
+}

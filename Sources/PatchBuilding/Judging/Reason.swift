@@ -15,17 +15,19 @@ package struct Reason: Sendable, Equatable {
         case newWritableData = "new-writable-data"
         /// The fix adds constant data that holds addresses.
         case newDataWithAddresses = "new-data-with-addresses"
-        /// Data is gone or has changed its size.
+        /// Data is gone.
         case removedData = "removed-data"
-        /// A function is gone, and something may still call it.
+        /// A function that others may call is gone.
         case removedFunction = "removed-function"
+        /// The address of a function that only the patch has is stored somewhere.
+        case newFunctionAddress = "new-function-address"
         /// A reference to a symbol that the target cannot reach.
         case unresolvedSymbol = "unresolved-symbol"
         /// Thread-local storage.
         case threadLocalStorage = "thread-local-storage"
-        /// C++ exceptions or cleanup cross the function.
+        /// Exceptions or cleanup cross the function.
         case exceptionHandling = "exception-handling"
-        /// A function written in assembler, or without unwind rules.
+        /// A function written in assembler, or whose bounds are not certain.
         case assembler = "assembler"
         /// A function that is chosen by a resolver at start (`STT_GNU_IFUNC`).
         case indirectFunction = "indirect-function"
@@ -37,18 +39,34 @@ package struct Reason: Sendable, Equatable {
         case prologueNotRelocatable = "prologue-not-relocatable"
         /// The overwritten bytes lie on two pages.
         case entryCrossesPage = "entry-crosses-page"
+        /// A part of an old function lies apart from it, where the applier does not look.
+        case splitFunction = "split-function"
         /// A relocation type, section or instruction that is not understood.
         case notUnderstood = "not-understood"
-        /// Constructors, destructors or other code that runs only at start or end.
+        /// Code that runs only at start or end.
         case startOrEndCode = "start-or-end-code"
-        /// Variables with unlike contents cannot be told apart by name.
-        case ambiguousData = "ambiguous-data"
+        /// Functions or variables of one name that cannot be told apart with certainty.
+        case ambiguousName = "ambiguous-name"
         /// The image would be larger than the applier accepts.
         case tooLarge = "too-large"
         /// A header of the project is touched by the fix: structure layouts may have changed.
         case headerTouched = "header-touched"
-        /// The shipped function is not where or what the rebuilt one says.
+        /// The shipped binary does not hold, or not for certain, what was rebuilt.
         case notMatched = "not-matched"
+        /// The shipped binary holds other strings or constants than the rebuilt object.
+        case otherContents = "other-contents"
+    }
+
+    /// What a reason allows.
+    package enum Weight: Int, Sendable, Comparable {
+        /// Applied with quiescence.
+        case quiescent
+        /// A person may decide otherwise, or adapt the fix.
+        case review
+        /// No patch can be made; only a restart helps.
+        case impossible
+
+        package static func < (first: Weight, second: Weight) -> Bool { first.rawValue < second.rawValue }
     }
 
     /// What kind of reason it is.
@@ -63,5 +81,14 @@ package struct Reason: Sendable, Equatable {
         self.code = code
         self.subject = subject
         self.text = text
+    }
+
+    /// What the reason allows.
+    package var weight: Weight {
+        switch code {
+        case .functionsDependOnEachOther: .quiescent
+        case .unresolvedSymbol, .tooShort, .branchIntoEntry, .entryCrossesPage, .tooLarge, .notMatched: .impossible
+        default: .review
+        }
     }
 }

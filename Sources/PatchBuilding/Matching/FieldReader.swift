@@ -245,7 +245,9 @@ struct FieldReader {
             throw .literal(offset: relocation.offset)
         }
         let start = place &- literal.distance
-        if let there = shipped.contents(start, count: literal.bytes.count), there.elementsEqual(literal.bytes) { return }
+        if let there = shipped.contents(start, count: literal.bytes.count), there.elementsEqual(literal.bytes) {
+            return
+        }
         guard toleratesLiterals else { throw .literal(offset: relocation.offset) }
         differingLiterals += 1
     }

@@ -88,7 +88,8 @@ struct ObjectFile: Sendable {
             let section = try table.section(of: symbol)
             guard symbol.value <= UInt64(UInt32.max), symbol.size <= UInt64(UInt32.max) || section == nil else {
                 if symbol.sectionIndex == SpecialIndex.absolute {
-                    result.append(ObjectSymbol(name: try table.name(of: symbol), symbol: symbol, section: nil, value: 0))
+                    result.append(
+                        ObjectSymbol(name: try table.name(of: symbol), symbol: symbol, section: nil, value: 0))
                     continue
                 }
                 throw ELFError(.malformed, at: UInt64(index), "symbol \(index) lies outside of its section")

@@ -58,6 +58,8 @@ struct ShippedBinary: Sendable {
     let bindsNow: Bool
     let parts: [Part]
     let sections: [LoadedSection]
+    /// The unwind rules.
+    let frames: FrameTable
     /// By address, ascending.
     let functions: [FunctionRange]
     /// Index in `functions` by size, and by address.
@@ -90,7 +92,7 @@ struct ShippedBinary: Sendable {
             isPositionIndependent = file.header.type == .shared
             parts = try Self.readParts(image)
             sections = try Self.readSections(image)
-            functions = try Self.readFunctions(image)
+            (frames, functions) = try Self.readFunctions(image)
             (soname, bindsNow) = try Self.readIdentity(image)
             (exports, dynamicRelocations) = try Self.readDynamic(image)
         } catch {
@@ -196,7 +198,7 @@ struct ShippedBinary: Sendable {
         return result
     }
 
-    private static func readFunctions(_ image: borrowing ELFImage) throws(ELFError) -> [FunctionRange] {
+    private static func readFunctions(_ image: borrowing ELFImage) throws(ELFError) -> (FrameTable, [FunctionRange]) {
         guard let section = try image.section(named: ".eh_frame") else {
             throw ELFError(.notFound, at: 0, "there is no .eh_frame")
         }
@@ -213,10 +215,10 @@ struct ShippedBinary: Sendable {
                         start: Int(description.start), size: Int(description.size),
                         hasLanguageData: description.languageDataFieldOffset != nil, descriptionIndex: index))
             }
+            return (table, result)
         } catch {
             throw ELFError(.malformed, at: section.offset, ".eh_frame: \(error.reason)")
         }
-        return result
     }
 
     private static func readIdentity(_ image: borrowing ELFImage) throws(ELFError) -> (String?, Bool) {
@@ -242,7 +244,9 @@ struct ShippedBinary: Sendable {
             let name = try table.name(of: symbol)
             names.append(name)
             var version = ""
-            if let versions, let found = try versions.version(ofSymbol: index) { version = try versions.name(of: found) }
+            if let versions, let found = try versions.version(ofSymbol: index) {
+                version = try versions.name(of: found)
+            }
             versionNames.append(version)
             guard symbol.isDefined, symbol.sectionIndex != SpecialIndex.absolute, symbol.value < limit else { continue }
             exports[name, default: []].append(

@@ -1,0 +1,191 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+internal import ELF
+internal import LivePatch
+internal import MachineCode
+internal import Unwinding
+
+/// Looks at an old function as it is shipped: its bytes, its first instructions, and what leads into them.
+struct EntryBuilder {
+    /// An old function, ready to be made an entry.
+    struct Draft {
+        let name: String
+        let unit: Int
+        let function: Int
+        let address: Int
+        let expected: [UInt8]
+        let masked: [MaskedRange]
+        let prologue: [UInt8]
+        /// The gate before it has a place; nil where the prologue cannot be moved.
+        let gate: GateBuilder?
+        /// Rules of the old function, for the gate's.
+        let frame: ExtractedFrame?
+    }
+
+    let shipped: ShippedBinary
+    let placement: Placement
+    private(set) var reasons: [Reason] = []
+    private var decoder = InstructionDecoder()
+
+    init(shipped: ShippedBinary, placement: Placement) {
+        self.shipped = shipped
+        self.placement = placement
+    }
+
+    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
+        reasons.append(Reason(code, subject, text))
+    }
+
+    /// Makes the draft of one changed function; nil with a reason where there is nothing to jump from.
+    mutating func draft(_ number: Int, of unit: RebuiltUnit, unit unitNumber: Int) -> Draft? {
+        let function = unit.diff.changed[number]
+        let name = function.name
+        guard let section = function.pre.first, let item = unit.diff.pre.items[section], !item.isCompound else {
+            note(.assembler, name, "\(name) is hand-written or has no section of its own.")
+            return nil
+        }
+        if item.symbols.contains(where: { unit.diff.pre.object.symbols[$0].type == .indirectFunction }) {
+            note(.indirectFunction, name, "\(name) chooses a function at start; what it chose is not called again.")
+        }
+        guard let address = address(of: item, unit: unit) else {
+            note(.notMatched, name, "\(name) of \(unit.name) was not found in the shipped binary.")
+            return nil
+        }
+        guard let index = shipped.functionsByStart[address],
+            let expected = shipped.contents(address, count: shipped.functions[index].size).map({ [UInt8]($0) })
+        else {
+            note(.assembler, name, "\(name) has no unwind rules in the shipped binary, so its end is not certain.")
+            return nil
+        }
+        if shipped.functions[index].hasLanguageData {
+            note(.exceptionHandling, name, "\(name) takes part in exception handling.")
+        }
+        guard expected.count >= Entry.overwrittenSize else {
+            note(.tooShort, name, "\(name) has \(expected.count) bytes; a jump takes \(Entry.overwrittenSize).")
+            return nil
+        }
+        if address & 0xfff > 0x1000 - Entry.overwrittenSize {
+            note(.entryCrossesPage, name, "The first bytes of \(name) lie on two pages.")
+        }
+        checkReferences(into: section, of: unit, name: name)
+        let decoded = decoder.decode(expected, at: UInt64(address))
+        if decoded.undecodable != nil {
+            note(.notUnderstood, name, "\(name) holds bytes that are no instructions.")
+            return nil
+        }
+        let inside = decoded.jumps.filter { $0 == UInt64(address) }
+        if !inside.isEmpty {
+            note(.branchIntoEntry, name, "\(name) jumps back to its own first byte.")
+        }
+        let (prologue, relocation) = relocate(expected, decoded: decoded, address: address, name: name)
+        let frame = (try? shipped.frames.description(index: shipped.functions[index].descriptionIndex))
+            .flatMap { try? shipped.frames.extracted($0) }
+        return Draft(
+            name: name, unit: unitNumber, function: number, address: address, expected: expected,
+            masked: masked(address, count: expected.count), prologue: prologue,
+            gate: relocation.map { GateBuilder(prologue: $0, address: UInt64(address)) }, frame: frame)
+    }
+
+    /// The address of a function in the plain object, where its size must be that of its unwind rules.
+    private mutating func address(of item: Item, unit: RebuiltUnit) -> Int? {
+        for number in item.symbols {
+            guard let plain = unit.plainSymbols[unit.diff.pre.object.symbols[number].name], plain >= 0,
+                let address = placement.address(ofSymbol: plain, in: unit.index)
+            else { continue }
+            let size = unit.plain.symbols[plain].size
+            if let index = shipped.functionsByStart[address], shipped.functions[index].size != size {
+                note(.assembler, item.name, "\(item.name) has another size than its unwind rules cover.")
+            }
+            return address
+        }
+        return nil
+    }
+
+    private func masked(_ address: Int, count: Int) -> [MaskedRange] {
+        shipped.relocations(in: address..<(address + count)).compactMap { place in
+            let first = max(place, address)
+            let end = min(place + 8, address + count)
+            guard end > first else { return nil }
+            return MaskedRange(offset: UInt32(first - address), length: UInt32(end - first))
+        }
+    }
+
+    private mutating func relocate(
+        _ expected: [UInt8], decoded: InstructionDecoder.Function, address: Int, name: String
+    ) -> ([UInt8], PrologueRelocation?) {
+        var lengths: [UInt8] = []
+        var covered = 0
+        for shape in decoded.shapes where covered < Entry.overwrittenSize {
+            lengths.append(shape.length)
+            covered += Int(shape.length)
+        }
+        do throws(MachineCodeError) {
+            let relocation = try PrologueRelocation(
+                function: expected, at: UInt64(address), shapes: decoded.shapes, branchDestinations: decoded.jumps)
+            return (lengths, relocation)
+        } catch {
+            if error.code == .branchIntoEntry {
+                note(.branchIntoEntry, name, "\(name): \(error.reason)")
+            }
+            return (lengths, nil)
+        }
+    }
+
+    /// What leads into a function from outside of it (cold parts, jump tables, tables of labels) shows in the
+    /// relocations of the object with sections, where every such reference is one.
+    private mutating func checkReferences(into section: Int, of unit: RebuiltUnit, name: String) {
+        let object = unit.diff.pre.object
+        for item in unit.diff.pre.items {
+            guard let item, item.section != section else { continue }
+            let starts = item.kind == .literal ? Self.tableStarts(item.section, in: unit.diff.pre) : []
+            for relocation in object.sections[item.section].relocations {
+                let symbol = object.symbols[relocation.symbol]
+                guard symbol.section == section else { continue }
+                let offset: Int
+                switch relocation.type {
+                case .pc32 where item.kind == .literal:
+                    // An entry of a jump table counts from the table's start.
+                    let start = starts.last { $0 <= relocation.offset } ?? 0
+                    offset = symbol.value &+ relocation.addend &- (relocation.offset - start)
+                case .pc32, .plt32: offset = symbol.value &+ relocation.addend &+ 4
+                case .absolute64: offset = symbol.value &+ relocation.addend
+                default: continue
+                }
+                // Jump tables and the function's own cold part lead into it; other code calls it.
+                let isOwn =
+                    item.kind == .literal && relocation.type == .pc32 || SymbolStem.parentOfCold(item.name) == name
+                if (1..<Entry.overwrittenSize).contains(offset) || (offset == 0 && isOwn) {
+                    note(.branchIntoEntry, name, "\(item.name) leads into the first bytes of \(name).")
+                }
+                if item.kind == .startOrEnd {
+                    note(.startOrEndCode, name, "\(name) runs only at the start or the end of the program.")
+                }
+                if offset != 0, item.kind == .constant || item.kind == .variable {
+                    note(.notUnderstood, name, "\(item.name) holds the address of a place inside \(name).")
+                }
+            }
+        }
+        if object.sections[section].name.hasPrefix(".text.startup")
+            || object.sections[section].name.hasPrefix(".text.exit")
+        {
+            note(.startOrEndCode, name, "\(name) runs only at the start or the end of the program.")
+        }
+    }
+
+    /// Offsets in a section at which code refers to it: where its tables begin.
+    private static func tableStarts(_ section: Int, in table: ItemTable) -> [Int] {
+        var starts: Set<Int> = []
+        for item in table.items {
+            guard let item, item.kind == .code else { continue }
+            for relocation in table.object.sections[item.section].relocations {
+                let symbol = table.object.symbols[relocation.symbol]
+                guard symbol.section == section else { continue }
+                starts.insert(symbol.value &+ relocation.addend &+ 4)
+            }
+        }
+        return starts.sorted()
+    }
+}

@@ -1,0 +1,232 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+internal import LivePatch
+internal import Unwinding
+
+/// Puts a patch together from drafts of its entries and linked pieces, and the judgement from all reasons.
+struct PatchAssembly {
+    let shipped: ShippedBinary
+    let placement: Placement
+    var linker: Linker
+    let units: [RebuiltUnit]
+    private var reasons: [Reason] = []
+
+    init(shipped: ShippedBinary, placement: Placement, linker: Linker, units: [RebuiltUnit]) {
+        self.shipped = shipped
+        self.placement = placement
+        self.linker = linker
+        self.units = units
+    }
+
+    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
+        note([Reason(code, subject, text)])
+    }
+
+    private mutating func note(_ more: [Reason]) {
+        for reason in more where !reasons.contains(reason) { reasons.append(reason) }
+    }
+
+    /// Judges and, where the judgement allows it, builds.
+    mutating func outcome(
+        description: PatchDescription, touchedHeaders: [String]
+    ) throws(PatchBuildingError) -> Outcome {
+        for header in touchedHeaders.sorted() {
+            note(.headerTouched, header, "The fix touches \(header): layouts of structures may have changed.")
+        }
+        var judge = DiffJudge()
+        for unit in units {
+            judge.judge(unit.diff, object: unit.name)
+            judge.judge(placement.objects[unit.index])
+        }
+        note(judge.reasons)
+        for contradiction in placement.contradictions {
+            note(.notMatched, "", "Rebuilt objects contradict each other: \(contradiction).")
+        }
+        let (drafts, roots) = draftEntries()
+        note(linker.reasons)
+        let frames = try collectFrames()
+        judgeConsistency(drafts)
+
+        var functions = report(drafts)
+        functions.sort { ($0.object, $0.name, $0.address ?? 0) < ($1.object, $1.name, $1.address ?? 0) }
+        if drafts.isEmpty, reasons.isEmpty {
+            // Only additions that nothing of the target uses.
+            return Outcome(judgement: .empty, functions: functions, patch: nil)
+        }
+        guard Judgement(reasons).isApplicable else {
+            return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
+        }
+        let patch = try build(drafts, roots: roots, frames: frames, description: description)
+        if patch.image.size > LivePatchFactory.largestImage {
+            note(
+                .tooLarge, "",
+                "The image has \(patch.image.size) bytes; at most \(LivePatchFactory.largestImage) fit with its header."
+            )
+            return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
+        }
+        return Outcome(judgement: Judgement(reasons), functions: functions, patch: patch)
+    }
+
+    // MARK: - Entries
+
+    /// Drafts of all entries, sorted by address, and for each the piece that replaces it.
+    private mutating func draftEntries() -> ([EntryBuilder.Draft], [Int]) {
+        var builder = EntryBuilder(shipped: shipped, placement: placement)
+        var drafts: [EntryBuilder.Draft] = []
+        for (number, unit) in units.enumerated() {
+            for function in unit.diff.changed.indices {
+                if let draft = builder.draft(function, of: unit, unit: number) { drafts.append(draft) }
+            }
+        }
+        note(builder.reasons)
+        drafts.sort { ($0.address, $0.name) < ($1.address, $1.name) }
+        for (first, second) in zip(drafts, drafts.dropFirst())
+        where second.address < first.address + first.expected.count {
+            note(
+                .notMatched, second.name,
+                "\(first.name) and \(second.name) lie at the same place of the shipped binary.")
+        }
+        var roots: [Int] = []
+        for draft in drafts {
+            let sections = units[draft.unit].diff.changed[draft.function].post
+            for (index, section) in sections.enumerated() {
+                let piece = linker.piece(unit: draft.unit, section: section)
+                if index == 0 { roots.append(piece) }
+            }
+        }
+        return (drafts, roots)
+    }
+
+    /// Unwind rules of all functions that go into the image.
+    private mutating func collectFrames() throws(PatchBuildingError) -> [ImageBuilder.PieceFrame] {
+        var result: [ImageBuilder.PieceFrame] = []
+        for (number, piece) in linker.pieces.enumerated() {
+            guard case .section(let unitNumber, let section) = piece.key, piece.isCode else { continue }
+            let unit = units[unitNumber]
+            let ranges = unit.functionRanges[section]
+            guard ranges.count == 1, ranges[0].start == 0, ranges[0].size == piece.bytes.count, let table = unit.frames
+            else {
+                note(.assembler, piece.name, "\(piece.name) has no unwind rules of its own after the fix.")
+                continue
+            }
+            do throws(UnwindError) {
+                let frame = try table.extracted(try table.description(index: ranges[0].descriptionIndex))
+                if frame.hasLSDA {
+                    note(.exceptionHandling, piece.name, "\(piece.name) takes part in exception handling.")
+                } else {
+                    result.append(ImageBuilder.PieceFrame(piece: number, frame: frame))
+                }
+            } catch {
+                note(.notUnderstood, piece.name, "The unwind rules of \(piece.name): \(error.reason)")
+            }
+        }
+        return result
+    }
+
+    // MARK: - Consistency
+
+    private mutating func judgeConsistency(_ drafts: [EntryBuilder.Draft]) {
+        let changed = units.reduce(0) { $0 + $1.diff.changed.count }
+        guard changed > 1, let (from, to) = Dependencies(units).first() else { return }
+        note(
+            .functionsDependOnEachOther, from,
+            "\(from) and \(to) are both changed and refer to each other: they have to switch while none of them runs.")
+        for draft in drafts {
+            if draft.gate == nil {
+                note(
+                    .prologueNotRelocatable, draft.name,
+                    "The first instructions of \(draft.name) cannot be moved, so several functions cannot switch at once."
+                )
+            }
+            if units[draft.unit].diff.changed[draft.function].pre.count > 1 {
+                note(
+                    .splitFunction, draft.name,
+                    "A part of \(draft.name) lies apart from it, where running code is not looked for.")
+            }
+        }
+    }
+
+    // MARK: - Building
+
+    private mutating func build(
+        _ drafts: [EntryBuilder.Draft], roots: [Int], frames: [ImageBuilder.PieceFrame], description: PatchDescription
+    ) throws(PatchBuildingError) -> Patch {
+        var builder = ImageBuilder(pieces: linker.pieces)
+        let requests = zip(drafts, roots).map { draft, root in
+            ImageBuilder.GateRequest(name: draft.name, builder: draft.gate, frame: draft.frame, replacement: root)
+        }
+        let image = try builder.build(requests, frames: frames)
+        var entries: [Entry] = []
+        var symbols = builder.symbols
+        for (index, draft) in drafts.enumerated() {
+            entries.append(
+                Entry(
+                    name: draft.name, address: UInt64(draft.address), expected: draft.expected, masked: draft.masked,
+                    prologue: draft.prologue, replacement: builder.offset(ofPiece: roots[index]),
+                    replacementSize: UInt32(linker.pieces[roots[index]].bytes.count), gate: builder.gates[index]))
+            symbols.append(
+                Symbol(
+                    name: draft.name + "@old", place: .target(UInt64(draft.address)), size: UInt64(draft.expected.count)
+                ))
+        }
+        for address in linker.targetNames.keys.sorted() {
+            guard let name = linker.targetNames[address] else { continue }
+            let isOld = drafts.contains { $0.address == address }
+            if !isOld { symbols.append(Symbol(name: name, place: .target(UInt64(address)), size: 0)) }
+        }
+        var provenance = description.provenance
+        provenance.reasons = reasons.map(\.text)
+        return Patch(
+            identifier: description.identifier,
+            target: Target(
+                buildID: shipped.buildID, name: shipped.soname ?? description.targetName, package: description.package,
+                packageVersion: description.packageVersion, machine: shipped.machine),
+            provenance: provenance, verdict: reasons.isEmpty ? .automatic : .quiescent, entries: entries, image: image,
+            symbols: symbols, requires: description.requires)
+    }
+
+    private func report(_ drafts: [EntryBuilder.Draft]) -> [Outcome.Function] {
+        var result: [Outcome.Function] = []
+        for (number, unit) in units.enumerated() {
+            let pre = unit.diff.pre.object
+            let post = unit.diff.post.object
+            for (index, function) in unit.diff.changed.enumerated() {
+                let draft = drafts.first { $0.unit == number && $0.function == index }
+                result.append(
+                    Outcome.Function(
+                        name: function.name, object: unit.name, address: draft.map { UInt64($0.address) },
+                        sizeBefore: draft.map { UInt64($0.expected.count) }
+                            ?? UInt64(pre.sections[function.pre[0]].size),
+                        sizeAfter: UInt64(post.sections[function.post[0]].size)))
+            }
+            for function in unit.diff.added {
+                result.append(
+                    Outcome.Function(
+                        name: function.name, object: unit.name, address: nil, sizeBefore: nil,
+                        sizeAfter: UInt64(post.sections[function.post[0]].size)))
+            }
+            for function in unit.diff.removed {
+                result.append(
+                    Outcome.Function(
+                        name: function.name, object: unit.name,
+                        address: unit.address(ofPreSection: function.pre[0], placement: placement, shipped: shipped)
+                            .map { UInt64($0) },
+                        sizeBefore: UInt64(pre.sections[function.pre[0]].size), sizeAfter: nil))
+            }
+        }
+        return result
+    }
+}
+
+extension Judgement {
+    /// Whether a patch may be applied without a person's decision.
+    var isApplicable: Bool {
+        switch self {
+        case .automatic, .quiescent: true
+        case .empty, .review, .impossible: false
+        }
+    }
+}
