@@ -37,8 +37,8 @@ struct Acquisition: Sendable {
 
         var vulnerable: (version: String, sourceVersion: String, stored: [Mirror.Stored])?
         for version in recipe.vulnerable where vulnerable == nil {
-            let sourceVersion = Mirror.sourceVersion(ofBinary: version)
-            let upstream = Mirror.upstreamVersion(sourceVersion)
+            let sourceVersion = PackageVersion.source(ofBinary: version)
+            let upstream = PackageVersion.upstream(of: sourceVersion)
             let stored = try await all(
                 [
                     (
@@ -69,7 +69,7 @@ struct Acquisition: Sendable {
                     )
                 ]
             case .source(let version):
-                let upstream = Mirror.upstreamVersion(version)
+                let upstream = PackageVersion.upstream(of: version)
                 wanted = [
                     (
                         "upstream tarball of \(source) \(upstream)",

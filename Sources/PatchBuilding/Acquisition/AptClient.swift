@@ -10,7 +10,7 @@ import Glibc
 ///
 /// Every file is fetched by itself, because files of one version go missing one by one from an archive, and
 /// apt checks each against the signed index. Sources: apt.conf(5), apt-get(8).
-struct AptClient: Sendable {
+package struct AptClient: Sendable {
     /// The directory that holds everything of this client.
     let directory: String
     /// The suite that it knows.
@@ -45,11 +45,13 @@ struct AptClient: Sendable {
     }
 
     /// The configuration: the machine's settings for fetching (proxies), and our own directories. Its other
-    /// settings are not taken over: hooks of an update would touch the system's own state.
+    /// settings are not taken over: hooks of an update would touch the system's own state, and what allows
+    /// unsigned archives is not for us.
     private func settings() async throws(PreparationError) -> String {
         let dump = try await Command("apt-config", ["dump"]).succeed(or: .systemFailed, "reading apt's configuration")
-        let fetching = String(decoding: dump, as: UTF8.self).split(separator: "\n").filter {
-            $0.hasPrefix("Acquire::") && !$0.hasPrefix("Acquire::Languages")
+        let others = ["Acquire::Allow", "Acquire::IndexTargets", "Acquire::Changelogs", "Acquire::Languages"]
+        let fetching = String(decoding: dump, as: UTF8.self).split(separator: "\n").filter { line in
+            line.hasPrefix("Acquire::") && !others.contains { line.hasPrefix($0) }
         }
         var lines = fetching.map(String.init)
         lines += [
@@ -105,7 +107,7 @@ struct AptClient: Sendable {
     }
 
     /// What is fetched at once.
-    enum Item: Sendable, Equatable {
+    package enum Item: Sendable, Equatable {
         /// Upstream's tarballs of a source version.
         case upstream(source: String, version: String)
         /// The distribution's part of a source version.
@@ -114,7 +116,7 @@ struct AptClient: Sendable {
         case binary(package: String, version: String)
 
         /// For people.
-        var name: String {
+        package var name: String {
             switch self {
             case .upstream(let source, let version): "upstream tarball of \(source) \(version)"
             case .debian(let source, let version): "Debian's part of \(source) \(version)"
@@ -144,7 +146,7 @@ struct AptClient: Sendable {
     }
 
     /// What the words of a failed `apt-get` mean.
-    static func failure(of item: Item, saying errors: String) -> PreparationError {
+    package static func failure(of item: Item, saying errors: String) -> PreparationError {
         let lines = errors.split(separator: "\n").filter { $0.hasPrefix("E: ") }
         let details = lines.joined(separator: "\n")
         let missing = lines.filter { $0.hasPrefix("E: Failed to fetch ") && $0.contains(" 404 ") }

@@ -45,29 +45,12 @@ actor Mirror {
     func upstream(_ source: String, upstream: String) async throws -> Stored {
         let slot = "upstream/\(source)/\(upstream)"
         if let stored = try await complete(slot) { return stored }
-        let versions = try await sourceVersions(source).filter { Mirror.upstreamVersion($0) == upstream }
+        let versions = try await sourceVersions(source).filter { PackageVersion.upstream(of: $0) == upstream }
         guard !versions.isEmpty else {
             throw PreparationError(
                 .versionNotListed, "the archive lists no version of \(source) with the upstream version \(upstream)")
         }
         return try await stored(slot, versions.map { .upstream(source: source, version: $0) })
-    }
-
-    /// The part of a version that upstream gave: without epoch and revision (Debian Policy 5.6.12).
-    static func upstreamVersion(_ version: String) -> String {
-        var part = version[...]
-        if let colon = part.firstIndex(of: ":") { part = part[part.index(after: colon)...] }
-        if let dash = part.lastIndex(of: "-") { part = part[..<dash] }
-        return String(part)
-    }
-
-    /// The version of the source that a binary version was built from: a rebuild without a change of the
-    /// source adds `+b` and a number.
-    static func sourceVersion(ofBinary version: String) -> String {
-        guard let range = version.lastRange(of: "+b") else { return version }
-        let number = version[range.upperBound...]
-        return !number.isEmpty && number.allSatisfy { $0.isASCII && $0.isNumber }
-            ? String(version[..<range.lowerBound]) : version
     }
 
     private func apt() async throws -> AptClient {
@@ -86,7 +69,7 @@ actor Mirror {
     }
 
     private func directory(_ slot: String) -> String {
-        "\(cache.directory)/mirror/\(suite)/" + slot.replacing(":", with: "%3a")
+        "\(cache.directory)/mirror/\(suite)/" + PackageVersion.pathPart(slot)
     }
 
     /// The item if it is there and whole.
@@ -150,9 +133,4 @@ actor Mirror {
         }
         throw first ?? PreparationError(.fetchFailed, "nothing was to be fetched for \(slot)")
     }
-}
-
-extension String {
-    /// The last place where a text stands.
-    fileprivate func lastRange(of text: String) -> Range<String.Index>? { ranges(of: text).last }
 }

@@ -70,7 +70,9 @@ extension PackageSources {
                 "Suites: " + entry.suites.joined(separator: " "),
             ]
             if !entry.components.isEmpty { lines.append("Components: " + entry.components.joined(separator: " ")) }
-            for (name, value) in entry.options.sorted(by: { $0.key < $1.key }) { lines.append("\(name): \(value)") }
+            for (name, value) in entry.options.sorted(by: { $0.key < $1.key }) {
+                lines.append("\(name):" + (value.hasPrefix("\n") ? "" : " ") + value)
+            }
             return lines.joined(separator: "\n") + "\n"
         }.joined(separator: "\n")
     }

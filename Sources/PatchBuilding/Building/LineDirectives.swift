@@ -8,8 +8,9 @@
 /// `__LINE__` goes into code (error reports, allocation records), so one line more would change every function
 /// below it. After each hunk one `#line` directive gives the unchanged lines their old numbers again
 /// (C11, 6.10.4). It must stand on a line of its own where a directive may stand: not inside a comment, a
-/// string or a line that continues the one before; there it waits for the next place.
-struct LineDirectives {
+/// string or a line that continues the one before; there it waits for the next place. In a group that the
+/// preprocessor may skip it may be skipped too, so it is given again where such a group ends.
+package enum LineDirectives {
     /// The old text with some of its hunks put in place.
     ///
     /// - Parameters:
@@ -17,7 +18,7 @@ struct LineDirectives {
     ///   - chosen: which hunks, counted from 1; empty for all.
     /// - Returns: the text to compile.
     /// - Throws: `PreparationError` with `nothingToFix` if a hunk is chosen that is not there.
-    static func fixed(_ diff: SourceDiff, chosen: [Int] = []) throws(PreparationError) -> [UInt8] {
+    package static func fixed(_ diff: SourceDiff, chosen: [Int] = []) throws(PreparationError) -> [UInt8] {
         if let missing = chosen.first(where: { $0 < 1 || $0 > diff.hunks.count }) {
             throw PreparationError(
                 .nothingToFix, "hunk \(missing) is chosen, but there are \(diff.hunks.count) of them")
@@ -38,13 +39,19 @@ struct LineDirectives {
         var output: [UInt8] = []
         private var next = 1
         private var lexer = LineLexer()
+        /// A directive was given where it may have been skipped.
+        private var mayHaveBeenSkipped = false
+        /// The group of the last such directive has ended.
+        private var isDue = false
 
         /// A line of the old text, which shall have its old number.
         mutating func keep(_ line: ArraySlice<UInt8>, number: Int) {
-            if next != number, lexer.isAtDirectivePlace {
+            if next != number || isDue, lexer.isAtDirectivePlace {
                 if let last = output.last, last != UInt8(ascii: "\n") { output.append(UInt8(ascii: "\n")) }
                 output += Array("#line \(number)\n".utf8)
                 next = number
+                isDue = false
+                mayHaveBeenSkipped = lexer.depth > 0
             }
             add(line)
         }
@@ -54,6 +61,7 @@ struct LineDirectives {
             output += line
             next += 1
             lexer.read(line)
+            if lexer.endsGroup, mayHaveBeenSkipped || isDue { isDue = true }
         }
     }
 }
@@ -71,6 +79,11 @@ struct LineLexer {
     private var state = State.code
     private var continues = false
 
+    /// How many conditional groups the next line is in.
+    private(set) var depth = 0
+    /// Whether the line that was read last ends a conditional group (`#else`, `#elif`, `#endif`).
+    private(set) var endsGroup = false
+
     /// Whether the next line may be a directive.
     var isAtDirectivePlace: Bool {
         if continues { return false }
@@ -80,6 +93,8 @@ struct LineLexer {
 
     /// Goes on by one line, with the line feed that ends it.
     mutating func read(_ line: ArraySlice<UInt8>) {
+        endsGroup = false
+        if isAtDirectivePlace { readDirective(line) }
         var content = line
         if content.last == UInt8(ascii: "\n") { content.removeLast() }
         if content.last == UInt8(ascii: "\r") { content.removeLast() }
@@ -119,6 +134,24 @@ struct LineLexer {
         // `#if 0` skips, opens nothing.
         case .lineComment, .string: state = .code
         case .code, .blockComment: break
+        }
+    }
+
+    private mutating func readDirective(_ line: ArraySlice<UInt8>) {
+        let isBlank: (UInt8) -> Bool = { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+        let content = line.drop(while: isBlank)
+        guard content.first == UInt8(ascii: "#") else { return }
+        let name = content.dropFirst().drop(while: isBlank).prefix { (0x61...0x7a).contains($0) }
+        switch String(decoding: name, as: UTF8.self) {
+        case "if", "ifdef", "ifndef":
+            depth += 1
+        case "else", "elif", "elifdef", "elifndef":
+            endsGroup = true
+        case "endif":
+            endsGroup = true
+            depth -= 1
+        default:
+            break
         }
     }
 }

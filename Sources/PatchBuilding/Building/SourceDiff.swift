@@ -4,21 +4,21 @@
 //===----------------------------------------------------------------------===//
 
 /// The differences of two texts, line by line.
-struct SourceDiff: Sendable, Equatable {
+package struct SourceDiff: Sendable, Equatable {
     /// One place where they differ: lines of the old text, lines of the new in their stead. Either can be empty.
-    struct Hunk: Sendable, Equatable {
+    package struct Hunk: Sendable, Equatable {
         /// Indices of lines of the old text, from 0.
-        var old: Range<Int>
+        package var old: Range<Int>
         /// Indices of lines of the new text, from 0.
-        var new: Range<Int>
+        package var new: Range<Int>
     }
 
     /// The lines of the old text, each with the line feed that ends it.
-    let old: [ArraySlice<UInt8>]
+    package let old: [ArraySlice<UInt8>]
     /// The lines of the new text.
-    let new: [ArraySlice<UInt8>]
+    package let new: [ArraySlice<UInt8>]
     /// Where they differ, in order.
-    let hunks: [Hunk]
+    package let hunks: [Hunk]
 
     /// Compares two texts with diff(1), so that hunks are those that everybody sees and counts.
     ///
@@ -27,7 +27,7 @@ struct SourceDiff: Sendable, Equatable {
     ///   - new: the new text.
     ///   - scratch: a directory for the files that diff(1) reads.
     /// - Throws: `PreparationError` with `systemFailed`.
-    init(old: [UInt8], new: [UInt8], scratch: String) async throws(PreparationError) {
+    package init(old: [UInt8], new: [UInt8], scratch: String) async throws(PreparationError) {
         let directory = try Files.makeTemporary(in: scratch, "diff")
         try Files.write(old, to: directory + "/old")
         try Files.write(new, to: directory + "/new")
@@ -40,7 +40,9 @@ struct SourceDiff: Sendable, Equatable {
     }
 
     /// Reads the listing of diff(1) in its normal form: `12,14c12,15`, `3a4`, `7d6`.
-    init(old: [UInt8], new: [UInt8], listing: [UInt8]) throws(PreparationError) {
+    ///
+    /// - Throws: `PreparationError` with `systemFailed` for a listing that is not one of these texts.
+    package init(old: [UInt8], new: [UInt8], listing: [UInt8]) throws(PreparationError) {
         self.old = SourceDiff.lines(old)
         self.new = SourceDiff.lines(new)
         var hunks: [Hunk] = []

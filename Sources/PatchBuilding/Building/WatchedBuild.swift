@@ -54,7 +54,7 @@ struct WatchedBuild: Sendable {
         sources: (upstream: [String], debian: [String]), inputs: [Offer.Input], cache: Cache,
         progress: @escaping @Sendable (String) -> Void
     ) async throws -> WatchedBuild {
-        let parent = "\(cache.directory)/builds/\(recipe.suite)/\(recipe.source)/" + version.replacing(":", with: "%3a")
+        let parent = "\(cache.directory)/builds/\(recipe.suite)/\(recipe.source)/" + PackageVersion.pathPart(version)
         let key = "\(layout)\n\(recipe.identity)\n\(compiler)\n\(inputs)"
         let directory = "\(parent)/\(mode.rawValue)-" + digest(key)
         if let build = try load(directory) { return build }
@@ -181,7 +181,7 @@ extension BuildRecipe {
     func placed(version: String) -> BuildRecipe {
         func place(_ text: String) -> String {
             text.replacing("{source}", with: source).replacing("{version}", with: version)
-                .replacing("{upstream}", with: Mirror.upstreamVersion(version))
+                .replacing("{upstream}", with: PackageVersion.upstream(of: version))
         }
         var recipe = self
         recipe.buildPath = place(buildPath)

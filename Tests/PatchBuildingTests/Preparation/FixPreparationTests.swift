@@ -1,0 +1,225 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+import ELF
+import FoundationEssentials
+import PatchBuilding
+import Testing
+
+/// From a recipe to rebuilt objects, on a made-up package: its build is watched, never known beforehand.
+@Suite("Preparing a fix") struct FixPreparationTests {
+    static let fixedOne =
+        "#include \"shallow.h\"\nint one(void)\n{ return DEEP + 1; }\nint line(void) { return __LINE__; }\n"
+
+    private func names(_ fix: PreparedFix) -> [String] { fix.objects.map(\.name) }
+
+    @Test("A touched source gives its object, in the flavour of the target, three times") func source() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.fixedOne])
+            let fix = try await plume.prepare(["src/one.c"])
+            #expect(names(fix) == ["shared/one.o"])
+            #expect(fix.shipped == Array("not looked at".utf8))
+            #expect(fix.offer.vulnerable == "1.0-1")
+            #expect(
+                fix.inputs.map { $0.split(separator: " ").last }
+                    == [
+                        "libplume1_1.0-1_amd64.deb", "plume_1.0-1.debian.tar.xz", "plume_1.0.orig.tar.gz",
+                        "plume_1.1.orig.tar.gz",
+                    ].sorted { a, b in
+                        let lines = fix.inputs
+                        return (lines.firstIndex { $0.hasSuffix(a) } ?? 0) < (lines.firstIndex { $0.hasSuffix(b) } ?? 0)
+                    })
+            let object = try #require(fix.objects.first)
+            #expect(try sections(object.prePlain).contains(".text.one") == false)
+            #expect(try sections(object.pre).contains(".text.one"))
+            // Debian's own patch is in: 6, not upstream's 5; the fix adds one.
+            #expect(try constants(object.pre, ".text.one") == [6])
+            #expect(try constants(object.post, ".text.one") == [7])
+            // One line more above it changes nothing below.
+            #expect(try constants(object.post, ".text.line") == [3])
+        }
+    }
+
+    @Test(
+        "The fix can be a patch of the distribution, or a file of its patched source",
+        arguments: [Recipe.Fix.patches(["fix.patch"]), .files([.init(path: "src/one.c")])])
+    func distributionSource(_ fix: Recipe.Fix) async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: [:])
+            var recipe = plume.recipe([])
+            recipe.fix = fix
+            recipe.fixed = [.source("1.0-2")]
+            let prepared = try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            #expect(names(prepared) == ["shared/one.o"])
+            let object = try #require(prepared.objects.first)
+            #expect(try constants(object.post, ".text.one") == [8])
+            #expect(try constants(object.post, ".text.line") == [3])
+            #expect(prepared.offer.fixed == .source("1.0-2"))
+        }
+    }
+
+    @Test("What changed in the cache is not used") func tampered() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.fixedOne])
+            let mirror = plume.cache.directory + "/mirror/\(PlumePackage.suite)"
+            try await shell("printf x >>\(mirror)/upstream/plume/1.1/plume_1.1.orig.tar.gz")
+            // It would be fetched again, which cannot be done for this suite.
+            let error = try await #require(throws: PreparationError.self) { try await plume.prepare(["src/one.c"]) }
+            #expect(error.code == .noPackageSource)
+            #expect(error.reason.contains(PlumePackage.suite))
+        }
+    }
+
+    @Test("A touched header gives every object that includes it, however deep, and no other") func header() async throws
+    {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: ["include/deep.h": "#define DEEP 7\n"])
+            let fix = try await plume.prepare(["include/deep.h"])
+            #expect(names(fix) == ["shared/one.o", "inner/three.o"])
+            #expect(fix.touchedHeaders == ["include/deep.h"])
+        }
+    }
+
+    @Test(
+        "A file that goes into no object of the target is refused",
+        arguments: ["src/aside.c", "include/unused.h", "Makefile"])
+    func notCompiled(_ path: String) async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: [path: "int b;\n"])
+            let error = try await #require(throws: PreparationError.self) { try await plume.prepare([path]) }
+            #expect(error.code == .fixNotCompiled)
+            #expect(error.reason.contains(path))
+        }
+    }
+
+    @Test("A file that is the same in both sources is no fix") func nothing() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: [:])
+            let error = try await #require(throws: PreparationError.self) { try await plume.prepare(["src/one.c"]) }
+            #expect(error.code == .nothingToFix)
+        }
+    }
+
+    @Test("Objects that are built again equal those of the full build, wherever that was") func equal() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: [:])
+            let full = try await FixPreparation.open(
+                recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: plume.cache, mode: .full)
+            #expect(full.objectNames == ["shared/one.o", "shared/two.o", "inner/three.o"])
+            let survey = try await FixPreparation.open(
+                recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: plume.cache, mode: .survey)
+            #expect(survey.objectNames == full.objectNames)
+            let rebuilt = try await survey.rebuild()
+            for (object, path) in zip(rebuilt, full.objectPaths) {
+                let built = try [UInt8](Data(contentsOf: URL(filePath: path)))
+                #expect(object.prePlain == built, "\(object.name)")
+                #expect(object.pre == object.post, "\(object.name)")
+                // No trace of where it was built, and the distribution's relative path in __FILE__.
+                #expect(!String(decoding: object.prePlain, as: UTF8.self).contains(directory))
+            }
+            #expect(String(decoding: rebuilt[1].prePlain, as: UTF8.self).contains("../src/two.c"))
+            let linked = try ELFFile([UInt8](Data(contentsOf: URL(filePath: full.linkedPath))))
+            #expect(try linked.withImage { image in try image.section(named: ".dynsym") } != nil)
+        }
+    }
+
+    @Test("A survey compiles nothing") func survey() async throws {
+        try await withTemporaryDirectory { directory in
+            // A source that no compiler accepts: the survey does not notice, compiling it does.
+            let plume = try await PlumePackage(in: directory, changes: ["src/one.c": "this is no C\n"])
+            let target = try await FixPreparation.open(
+                recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: plume.cache, mode: .survey)
+            for path in target.objectPaths {
+                let object = try ELFFile([UInt8](Data(contentsOf: URL(filePath: path))))
+                #expect(try object.withImage { image in try image.section(named: ".text")?.size } == 0)
+            }
+            let error = try await #require(throws: PreparationError.self) { try await plume.prepare(["src/one.c"]) }
+            #expect(error.code == .buildFailed)
+            #expect(error.details.contains("src/one.c"))
+        }
+    }
+
+    @Test("A build that failed or was killed leaves nothing that is taken for one") func killed() async throws {
+        try await withTemporaryDirectory { directory in
+            let changes = ["src/one.c": Self.fixedOne]
+            let broken = try await PlumePackage(
+                in: directory, changes: changes, compile: ["make -C build -f ../Makefile all", "exit 3"])
+            let error = try await #require(throws: PreparationError.self) { try await broken.prepare(["src/one.c"]) }
+            #expect(error.code == .buildFailed)
+            #expect(error.reason.contains("3"))
+            let builds = broken.cache.directory + "/builds/\(PlumePackage.suite)/plume/1.0-1"
+            // What a killed process leaves: a directory that never got its name, and, worse, one with its name.
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: builds).allSatisfy { $0.hasPrefix("incoming-") })
+            let plume = try await PlumePackage(in: directory + "/2", changes: changes)
+            let again = PreparedFixture(plume, cache: broken.cache)
+            let first = try await again.prepare()
+            let names = try FileManager.default.contentsOfDirectory(atPath: builds)
+            #expect(names.count == 1, "the leftovers are gone: \(names)")
+            let name = try #require(names.first)
+            try FileManager.default.removeItem(atPath: "\(builds)/\(name)/commands.json")
+            #expect(try await again.prepare().objects.map(\.post) == first.objects.map(\.post))
+        }
+    }
+
+    @Test("Another compiler than the one the binary names is refused, both named") func compiler() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(
+                in: directory, changes: ["src/one.c": Self.fixedOne], shipped: "\0GCC: (Elsewhere 99.1-2) 99.1.0\0")
+            let error = try await #require(throws: PreparationError.self) { try await plume.prepare(["src/one.c"]) }
+            #expect(error.code == .otherCompiler)
+            #expect(error.reason.contains("(Elsewhere 99.1-2) 99.1.0"))
+            let own = try await shell("gcc --version | head -n 1").split(separator: "\n").first ?? ""
+            #expect(error.reason.contains(own.drop { $0 != "(" }))
+        }
+    }
+
+    @Test("A package that the build needs and that is not there is named") func dependency() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: [:])
+            var build = plume.build
+            build.dependencies.append("moult-no-such-package")
+            let error = try await #require(throws: PreparationError.self) {
+                try await FixPreparation.prepare(recipe: plume.recipe(["src/one.c"]), build: build, cache: plume.cache)
+            }
+            #expect(error.code == .missingBuildDependency)
+            #expect(error.reason.hasSuffix("apt-get install moult-no-such-package"))
+        }
+    }
+
+    private func sections(_ object: [UInt8]) throws -> [String] {
+        try ELFFile(object).withImage { image in
+            var names: [String] = []
+            let sections = try image.sections
+            for index in 0..<sections.count { names.append(try image.name(of: try sections[index])) }
+            return names
+        }
+    }
+
+    /// The values of `mov $x, %eax` in a section.
+    private func constants(_ object: [UInt8], _ name: String) throws -> [UInt8] {
+        let file = try ELFFile(object)
+        let code: [UInt8] = try file.withImage { image in
+            let section = try #require(try image.section(named: name))
+            return try image.contents(of: section).withUnsafeBytes { [UInt8]($0) }
+        }
+        return code.indices.filter { code[$0] == 0xb8 && $0 + 1 < code.count }.map { code[$0 + 1] }
+    }
+}
+
+/// A package whose cache is another's.
+private struct PreparedFixture {
+    let plume: PlumePackage
+    let cache: Cache
+
+    init(_ plume: PlumePackage, cache: Cache) {
+        self.plume = plume
+        self.cache = cache
+    }
+
+    func prepare() async throws -> PreparedFix {
+        try await FixPreparation.prepare(recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: cache)
+    }
+}
