@@ -61,6 +61,7 @@ final class TemporaryDirectory {
     deinit { try? FileManager.default.removeItem(at: url) }
 
     /// Writes a file and returns where it is.
+    @discardableResult
     func write(_ name: String, _ contents: String, executable: Bool = false) throws -> URL {
         let file = url.appending(path: name)
         try Data(contents.utf8).write(to: file)

@@ -16,18 +16,21 @@ struct HandOverTests {
     init() throws {
         directory = try TemporaryDirectory()
         front = directory.url.appending(path: "moult")
-        try FileManager.default.copyItem(at: CommandRun.built("moult"), to: front)
-        for name in ["moult-build", "moult-observer", "moult-applier"] {
-            _ = try directory.write(
-                name,
-                """
-                #!/bin/sh
-                printf '%s\\n' "${0##*/}" "$@"
-                echo "to standard error" >&2
-                exit "${MOULT_TEST_EXIT:-0}"
-
-                """, executable: true)
-        }
+        // A child writes the files: a descriptor of ours that is open for writing would be inherited by whatever
+        // other tests start meanwhile, and the kernel does not execute a file that someone may write (ETXTBSY).
+        let script = """
+            cd "$1" && cp "$2" moult && for name in moult-build moult-observer moult-applier; do
+                {
+                    echo '#!/bin/sh'
+                    echo 'printf "%s\\n" "${0##*/}" "$@"'
+                    echo 'echo "to standard error" >&2'
+                    echo 'exit "${MOULT_TEST_EXIT:-0}"'
+                } >"$name" && chmod +x "$name" || exit 1
+            done
+            """
+        let run = try CommandRun(
+            URL(fileURLWithPath: "/bin/sh"), ["-c", script, "sh", directory.url.path, CommandRun.built("moult").path])
+        try #require(run.exitCode == 0, "\(run.error)")
     }
 
     @Test(
@@ -41,6 +44,8 @@ struct HandOverTests {
                 "status a.moult --pid 7 b.moult --pid=8",
                 "apply a.moult --pid 7 --timeout=500ms --dry-run -- --odd.moult",
                 "verify --all --format=json",
+                "verify",
+                "verify CVE-2026-1 --pid 12-3-4-5",
                 "undo CVE-2026-1 --pid 12 --timeout 2m --explain",
             ],
             [
@@ -51,6 +56,8 @@ struct HandOverTests {
                 "moult-observer status --pid 7 --pid 8 --format text -- a.moult b.moult",
                 "moult-applier apply --pid 7 --timeout 500ms --dry-run --format text -- a.moult --odd.moult",
                 "moult-applier verify --all --format json",
+                "moult-applier verify --all --format text",
+                "moult-applier verify --pid 12-3-4-5 --format text -- CVE-2026-1",
                 "moult-applier undo --pid 12 --timeout 2m --explain --format text -- CVE-2026-1",
             ]))
     func arguments(given: String, handedOver: String) throws {
@@ -76,7 +83,7 @@ struct HandOverTests {
     func noOtherSibling() throws {
         try FileManager.default.removeItem(at: directory.url.appending(path: "moult-applier"))
         let elsewhere = try TemporaryDirectory()
-        _ = try elsewhere.write("moult-applier", "#!/bin/sh\necho wrong\n", executable: true)
+        try elsewhere.write("moult-applier", "#!/bin/sh\necho wrong\n", executable: true)
         let link = elsewhere.url.appending(path: "moult")
         try FileManager.default.createSymbolicLink(at: link, withDestinationURL: front)
         let run = try CommandRun(
@@ -94,7 +101,7 @@ struct HandOverTests {
         arguments: [
             "frob", "apply", "apply f", "apply --all", "apply --all --pid 1 f", "apply --pid 0 f", "apply --pid x f",
             "apply --all --timeout 1h f", "undo --all", "undo a b --all", "undo a", "inspect", "inspect a b", "build",
-            "targets x", "targets --format xml", "status --no-such", "verify f", "targets --all --pid 3",
+            "targets x", "targets --format xml", "status --no-such", "verify --pid 1-2", "targets --all --pid 3",
         ])
     func usage(line: String) throws {
         let run = try CommandRun(front, line.split(separator: " ").map(String.init))

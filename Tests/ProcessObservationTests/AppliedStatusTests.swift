@@ -6,6 +6,7 @@
 import Commands
 import LivePatch
 import PatchPlan
+import ProcessInspection
 import ProcessObservation
 import Testing
 
