@@ -45,11 +45,13 @@ package struct AptClient: Sendable {
     }
 
     /// The configuration: the machine's settings for fetching (proxies), and our own directories. Its other
-    /// settings are not taken over: hooks of an update would touch the system's own state.
+    /// settings are not taken over: hooks of an update would touch the system's own state, and what allows
+    /// unsigned archives is not for us.
     private func settings() async throws(PreparationError) -> String {
         let dump = try await Command("apt-config", ["dump"]).succeed(or: .systemFailed, "reading apt's configuration")
-        let fetching = String(decoding: dump, as: UTF8.self).split(separator: "\n").filter {
-            $0.hasPrefix("Acquire::") && !$0.hasPrefix("Acquire::Languages")
+        let others = ["Acquire::Allow", "Acquire::IndexTargets", "Acquire::Changelogs", "Acquire::Languages"]
+        let fetching = String(decoding: dump, as: UTF8.self).split(separator: "\n").filter { line in
+            line.hasPrefix("Acquire::") && !others.contains { line.hasPrefix($0) }
         }
         var lines = fetching.map(String.init)
         lines += [

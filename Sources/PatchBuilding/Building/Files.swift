@@ -66,8 +66,12 @@ enum Files {
         }
     }
 
-    /// A new directory below a directory.
+    /// A new directory below a directory. What a process that was killed left there is removed after a day.
     static func makeTemporary(in directory: String, _ prefix: String) throws(PreparationError) -> String {
+        for name in names(directory) where name.hasPrefix(prefix + ".") {
+            let path = "\(directory)/\(name)"
+            if modificationTime(path) < Date().timeIntervalSince1970 - 86400 { try remove(path) }
+        }
         let path = "\(directory)/\(prefix).\(UUID().uuidString)"
         try makeDirectory(path)
         return path

@@ -26,7 +26,7 @@ package enum FixPreparation {
         var meter = Meter(target.costs)
         let changes = try await fixedSources(of: target, cache: cache)
         let touched = changes.keys.sorted()
-        let objects = try await Dependencies(build: target.build, target: target.target, progress: progress)
+        let objects = try await HeaderDependencies(build: target.build, target: target.target, progress: progress)
             .objects(touching: touched)
         meter.finish("affected")
 

@@ -42,6 +42,36 @@ import Testing
         }
     }
 
+    @Test(
+        "The fix can be a patch of the distribution, or a file of its patched source",
+        arguments: [Recipe.Fix.patches(["fix.patch"]), .files([.init(path: "src/one.c")])])
+    func distributionSource(_ fix: Recipe.Fix) async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: [:])
+            var recipe = plume.recipe([])
+            recipe.fix = fix
+            recipe.fixed = [.source("1.0-2")]
+            let prepared = try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            #expect(names(prepared) == ["shared/one.o"])
+            let object = try #require(prepared.objects.first)
+            #expect(try constants(object.post, ".text.one") == [8])
+            #expect(try constants(object.post, ".text.line") == [3])
+            #expect(prepared.offer.fixed == .source("1.0-2"))
+        }
+    }
+
+    @Test("What changed in the cache is not used") func tampered() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.fixedOne])
+            let mirror = plume.cache.directory + "/mirror/\(PlumePackage.suite)"
+            try await shell("printf x >>\(mirror)/upstream/plume/1.1/plume_1.1.orig.tar.gz")
+            // It would be fetched again, which cannot be done for this suite.
+            let error = try await #require(throws: PreparationError.self) { try await plume.prepare(["src/one.c"]) }
+            #expect(error.code == .noPackageSource)
+            #expect(error.reason.contains(PlumePackage.suite))
+        }
+    }
+
     @Test("A touched header gives every object that includes it, however deep, and no other") func header() async throws
     {
         try await withTemporaryDirectory { directory in
@@ -119,7 +149,7 @@ import Testing
             let error = try await #require(throws: PreparationError.self) { try await broken.prepare(["src/one.c"]) }
             #expect(error.code == .buildFailed)
             #expect(error.reason.contains("3"))
-            let builds = broken.cache.directory + "/builds/bookworm/plume/1.0-1"
+            let builds = broken.cache.directory + "/builds/\(PlumePackage.suite)/plume/1.0-1"
             // What a killed process leaves: a directory that never got its name, and, worse, one with its name.
             #expect(
                 try FileManager.default.contentsOfDirectory(atPath: builds).allSatisfy { $0.hasPrefix("incoming-") })

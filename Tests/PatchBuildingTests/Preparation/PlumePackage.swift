@@ -12,6 +12,9 @@ import Testing
 /// The library `libplume.so.1` is linked from objects and from an archive; each source is compiled in two
 /// flavours; one directory has a makefile of its own.
 struct PlumePackage {
+    /// No machine has package sources for it: what is not in the cache cannot be fetched.
+    static let suite = "plumage"
+
     let cache: Cache
     let build: BuildRecipe
 
@@ -55,10 +58,11 @@ struct PlumePackage {
     ) async throws {
         cache = Cache(directory: directory + "/cache")
         build = BuildRecipe(
-            suite: "bookworm", source: "plume", buildPath: "/build/{source}-{upstream}", dependencies: ["gcc", "make"],
+            suite: PlumePackage.suite, source: "plume", buildPath: "/build/{source}-{upstream}",
+            dependencies: ["gcc", "make"],
             environment: ["DEB_BUILD_MAINT_OPTIONS": "hardening=+all"], prepare: ["mkdir -p build/inner"],
             compile: compile)
-        let mirror = cache.directory + "/mirror/bookworm"
+        let mirror = cache.directory + "/mirror/\(PlumePackage.suite)"
         let debian = [
             "debian/changelog":
                 "plume (1.0-1) bookworm; urgency=low\n\n  * First.\n\n -- A <a@example.org>  Mon, 06 Jan 2025 12:00:00 +0000\n",
@@ -73,6 +77,26 @@ struct PlumePackage {
             in: mirror + "/upstream/plume/1.1", directory)
         try await Self.store(
             debian, as: "plume_1.0-1.debian.tar.xz", top: "", in: mirror + "/debian/plume/1.0-1", directory)
+        let fixed = debian.merging([
+            "debian/patches/series": "number.patch\nfix.patch\n",
+            "debian/patches/fix.patch": """
+            --- a/src/one.c
+            +++ b/src/one.c
+            @@ -1,3 +1,4 @@
+             #include "shallow.h"
+            -int one(void) { return DEEP; }
+            +int one(void)
+            +{ return DEEP + 2; }
+             int line(void) { return __LINE__; }
+            --- /dev/null
+            +++ b/doc/news.txt
+            @@ -0,0 +1 @@
+            +news
+
+            """,
+        ]) { $1 }
+        try await Self.store(
+            fixed, as: "plume_1.0-2.debian.tar.xz", top: "", in: mirror + "/debian/plume/1.0-2", directory)
         let package = directory + "/package"
         try await Self.write(
             [
@@ -89,7 +113,7 @@ struct PlumePackage {
     /// The recipe of a fix of some files.
     func recipe(_ files: [String]) -> Recipe {
         Recipe(
-            location: .init(suite: "bookworm", source: "plume", identifier: "fix"), cves: [],
+            location: .init(suite: PlumePackage.suite, source: "plume", identifier: "fix"), cves: [],
             target: .init(package: "libplume1", object: "usr/lib/libplume.so.1"), vulnerable: ["1.0-1"],
             fixed: [.tarball("1.1")], fix: .files(files.map { .init(path: $0) }))
     }

@@ -9,7 +9,7 @@ import FoundationEssentials
 ///
 /// Asking the preprocessor for every object of a large library takes half a minute, so it is asked only when
 /// a touched file can reach an object otherwise than by being its source.
-struct Dependencies: Sendable {
+struct HeaderDependencies: Sendable {
     let build: WatchedBuild
     let target: TargetObjects
     let progress: @Sendable (String) -> Void
@@ -50,7 +50,7 @@ struct Dependencies: Sendable {
     private func isMentioned(_ path: String) async throws(PreparationError) -> Bool {
         let result = try await Command(
             "grep",
-            ["-r", "-l", "-F"] + Dependencies.sourceEndings.map { "--include=*." + $0 }
+            ["-r", "-l", "-F"] + HeaderDependencies.sourceEndings.map { "--include=*." + $0 }
                 + ["\"", ">", ")"].flatMap { ["-e", Files.name(path) + $0] } + ["--", "."], in: build.tree
         ).result()
         // 1: found nowhere.
@@ -88,7 +88,7 @@ struct Dependencies: Sendable {
             "env", ["-i"] + WatchedBuild.environment(sourceDate: build.sourceDate) + [command.program] + arguments,
             in: command.directory
         ).succeed(or: .buildFailed, "listing what \(object.source) includes")
-        return Dependencies.files(
+        return HeaderDependencies.files(
             ofRule: String(decoding: output, as: UTF8.self), command: object.command, tree: build.tree)
     }
 
@@ -113,31 +113,5 @@ struct Dependencies: Sendable {
             words.filter { !$0.isEmpty }.compactMap {
                 command.pathInTree($0.replacing(tree, with: RecordedCommand.treeMark))
             })
-    }
-}
-
-/// As many things at a time as there are processors.
-enum Concurrent {
-    /// Does something for every element; the results are in the order of the elements.
-    static func map<Element: Sendable, Result: Sendable>(
-        _ elements: [Element], _ body: @escaping @Sendable (Element) async throws -> Result
-    ) async throws -> [Result] {
-        try await withThrowingTaskGroup(of: (Int, Result).self) { group in
-            var results: [Result?] = Array(repeating: nil, count: elements.count)
-            var next = 0
-            let width = max(1, ProcessInfo.processInfo.activeProcessorCount)
-            func start() {
-                guard next < elements.count else { return }
-                let index = next
-                next += 1
-                group.addTask { (index, try await body(elements[index])) }
-            }
-            for _ in 0..<width { start() }
-            while let (index, result) = try await group.next() {
-                results[index] = result
-                start()
-            }
-            return results.compactMap(\.self)
-        }
     }
 }
