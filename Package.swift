@@ -101,7 +101,8 @@ let examples: [Target] = [
     .target(
         name: "ClientSessions", dependencies: ["COpenSSL"], path: "Examples/ClientSessions", swiftSettings: settings),
     .executableTarget(
-        name: "moult-demo", dependencies: ["ClientSessions"], path: "Examples/Demo", swiftSettings: settings),
+        name: "moult-demo", dependencies: ["ClientSessions", "LivePatch", "Approval"], path: "Examples/Demo",
+        swiftSettings: settings),
 ]
 
 let tests: [Target] = [
@@ -125,6 +126,12 @@ let tests: [Target] = [
         ], swiftSettings: settings),
     .testTarget(name: "SystemTests", dependencies: ["PatchBuilding", "ELF"], swiftSettings: settings),
     .testTarget(
+        name: "SystemTests",
+        dependencies: [
+            "PatchBuilding", "ELF", "TestSupport", "TLSService", "moult", "moult-applier", "moult-build", "moult-demo",
+            "moult-observer",
+        ], swiftSettings: settings),
+    .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
         swiftSettings: settings),
     .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
@@ -133,7 +140,7 @@ let tests: [Target] = [
         name: "ProcessPatchingTests",
         dependencies: [
             "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
-            "Unwinding", "Approval", "TestSupport",
+            "Unwinding", "Approval", "TestSupport", "moult-applier",
         ], exclude: ["Programs"], swiftSettings: settings),
     .target(
         name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),

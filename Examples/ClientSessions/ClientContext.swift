@@ -24,7 +24,7 @@ struct ClientContext: @unchecked Sendable {
 
     /// Opens a session to a port of 127.0.0.1.
     func connect(port: UInt16) throws(ClientError) -> ClientSession {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw ClientError(code: .connect, reason: "no socket can be made") }
         // Late is a failure too: a server that stands still must not be mistaken for one that is idle.
         var limit = timeval(tv_sec: 10, tv_usec: 0)

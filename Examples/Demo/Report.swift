@@ -103,8 +103,7 @@ struct Report {
             ([titles] + rows).map { $0[column].count }.max() ?? 0
         }
         Swift.print("")
-        for (index, row) in ([titles, widths.map { String(repeating: "-", count: $0) }] + rows).enumerated() {
-            _ = index
+        for row in [titles, widths.map { String(repeating: "-", count: $0) }] + rows {
             let cells = zip(row, widths).map { text, width in
                 text + String(repeating: " ", count: width - text.count)
             }

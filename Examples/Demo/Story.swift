@@ -50,6 +50,7 @@ struct Story {
         try change(stage, patches, .apply, step: "apply again")
         examine(stage, patches, fixed: true, when: "applied again")
         try verify(stage, patches, applied: true)
+        try serveOthers(stage, when: "applied again")
 
         try close(stage)
     }
@@ -59,17 +60,20 @@ struct Story {
     // MARK: - Before
 
     private mutating func makePatches() throws(DemoError) -> [BuiltPatch] {
-        let directory: String
+        let directory = runner.workplace.path("patches")
+        _ = try runner.succeed(["mkdir", directory], step: "build")
         if let given = options.patches {
-            directory = given
             say("Taking the live patches in \(given)")
+            let files = Fix.all.map { "\(given)/\($0.identifier).moult" }
+            _ = try runner.succeed(["cp"] + files + [directory], step: "build")
         } else {
-            directory = runner.workplace.path("patches")
-            _ = try runner.succeed(["mkdir", directory], step: "build")
             say("Building live patches from source fixes and Debian's own binary")
-            let recipes = Fix.all.map { "\(options.recipes)/bookworm/openssl/\($0.identifier).yaml" }
+            let recipes = Fix.all.map { recipe($0.identifier) }
             let result = try tool.run(["build", "--output", directory] + recipes, step: "build", showErrors: true)
             checks.expect("moult build exits with 0", result.code == 0, found: "\(result.code)")
+            let picked = Set(result.document["patches"].elements.compactMap { $0["picked"].string })
+            for choice in picked.sorted() { print("  picked: \(choice)") }
+            try refuse()
         }
         var patches: [BuiltPatch] = []
         for fix in Fix.all {
@@ -77,10 +81,31 @@ struct Story {
             print("  \(patch.summary)")
             patches.append(patch)
         }
+        checks.expect(
+            "every verdict allows applying", patches.allSatisfy { ["automatic", "quiescent"].contains($0.verdict) },
+            found: patches.map(\.verdict).joined(separator: ", "))
         let target = Set(patches.map(\.buildID))
         checks.expect(
             "all live patches are for one build", target.count == 1, found: target.sorted().joined(separator: ", "))
         return patches
+    }
+
+    private func recipe(_ identifier: String) -> String {
+        "\(options.recipes)/bookworm/openssl/\(identifier).yaml"
+    }
+
+    /// The other half of CVE-2026-75803 changes a table of functions that running processes have copied: a live patch
+    /// of it would close the hole and break a legal use. It must be refused.
+    private mutating func refuse() throws(DemoError) {
+        let arguments = ["build", "--dry-run", recipe("CVE-2026-75803-chacha")]
+        let result = try tool.run(arguments, step: "build", showErrors: true)
+        let verdict = result.document["verdict"].string ?? "none"
+        checks.expect(
+            "CVE-2026-75803, the half that is not safe, is refused", result.code == 2 && verdict == "review",
+            found: "exit code \(result.code), verdict \(verdict)")
+        for reason in result.document["patches"].elements.flatMap({ $0["reasons"].elements }) {
+            if let message = reason["message"].string { print("    because: \(message)") }
+        }
     }
 
     private mutating func setStage(_ patches: [BuiltPatch]) throws(DemoError) -> Stage {
@@ -96,11 +121,15 @@ struct Story {
         print("  nginx: port \(stage.servers.nginxPort), \(options.workers) workers; wrk loads it all the time")
         print("  TLS service: port \(stage.servers.servicePort), \(stage.ask("threads")) threads")
         print("  TLS sessions opened: \(options.sessions) on each, all used all the time")
+        try serveOthers(stage, when: "before")
+        return stage
+    }
+
+    private mutating func serveOthers(_ stage: Stage, when: String) throws(DemoError) {
         for (name, command) in stage.otherClients {
             let result = try runner.run(command, step: "other clients")
-            checks.expect("\(name) is served", result.code == 0, found: "exit code \(result.code)")
+            checks.expect("\(when): \(name) is served", result.code == 0, found: "exit code \(result.code)")
         }
-        return stage
     }
 
     // MARK: - What clients see
@@ -167,8 +196,10 @@ struct Story {
         checks.expect(
             "\(step): every process is done", pids == Set(stage.servers.processes.map(Int.init)),
             found: "\(pids.count) of \(stage.servers.processes.count)")
+        checks.expect(
+            "\(step): the TLS service stood still for less than half a second", gap.withoutWaiting < 500_000_000,
+            found: gap.text)
         report.changed(step, stops: stops, service: Int(stage.servers.service.pid), gap: gap)
-        print("  longest stop of the TLS service, measured from inside: \(gap.text)")
         // Both drivers have gone round at least once more since, so every session was used again.
         try stage.waitForRounds(after: before)
     }

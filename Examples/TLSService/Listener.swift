@@ -14,7 +14,7 @@ struct Listener: Sendable {
 
     /// Binds to `port`, or to a free one for 0.
     init(port: UInt16) throws(ServiceError) {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw ServiceError(code: .system, reason: "no socket can be made") }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)

@@ -125,6 +125,7 @@ struct StackCheck {
         values[.r14] = registers.r14
         values[.r15] = registers.r15
         values[.rip] = registers.rip
-        return Unwinder(memory: MemorySnapshot(regions), tables: tables).unwind(values)
+        var unwinder = Unwinder(memory: MemorySnapshot(regions), tables: tables)
+        return unwinder.unwind(values)
     }
 }

@@ -81,6 +81,16 @@ struct HostileTests {
         return results
     }
 
+    @Test("A search table that claims more lines than it has")
+    func hugeHeader() {
+        // udata8 as the encoding of the count
+        let header: [UInt8] = [1, 0x1B, 0x04, 0x3B, 0, 0, 0, 0] + [UInt8](repeating: 0xFF, count: 8)
+        #expect(throws: UnwindError.self) { try FrameHeader(header, address: 0x1000) }
+        #expect(throws: UnwindError.self) { try FrameHeader([], address: 0x1000) }
+        #expect(throws: UnwindError.self) { try FrameHeader([1, 0xFF, 0xFF, 0xFF], address: 0x1000) }
+        #expect(throws: UnwindError.self) { try FrameHeader([2, 0x1B, 0x03, 0x3B], address: 0x1000) }
+    }
+
     @Test("Noise instead of instructions", arguments: 0..<4 as Range<UInt64>)
     func noise(seed: UInt64) {
         var generator = SeededGenerator(state: seed &+ 100)

@@ -10,7 +10,7 @@
 /// example leave values in registers that only the old callee spared (`-fipa-ra`), or have agreed on other
 /// arguments. One changed function alone is safe, since the compiler came to the same bytes for all its
 /// callers.
-struct Dependencies {
+struct FunctionReferences {
     private enum Node: Hashable {
         case section(unit: Int, isPost: Bool, section: Int)
     }
