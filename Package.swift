@@ -107,7 +107,8 @@ let examples: [Target] = [
 
 let tests: [Target] = [
     .testTarget(
-        name: "MoultTests", dependencies: ["Commands"], exclude: ["Snapshots"], swiftSettings: settings),
+        name: "MoultTests", dependencies: ["Approval", "Commands", "LivePatch"], exclude: ["Snapshots"],
+        swiftSettings: settings),
     .testTarget(
         name: "ProcessObservationTests",
         dependencies: [
@@ -126,8 +127,7 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "TestSupport", "TLSService", "moult", "moult-applier", "moult-build", "moult-demo",
-            "moult-observer",
+            "PatchBuilding", "ELF", "TestSupport",
         ], swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],

@@ -32,12 +32,12 @@ struct BuiltPatch {
             throw DemoError(code: .failed, reason: "there is no live patch \(file)")
         }
         let (code, document) = try tool.run(["inspect", file], step: "inspect")
-        guard code == 0, let build = document["target"]["buildId"].string,
+        guard code == 0, let build = document["target"]["build-id"].string,
             let version = document["target"]["version"].string, let verdict = document["verdict"].string
         else { throw DemoError(code: .failed, reason: "moult inspect does not understand \(file)") }
         let cves = document["cves"].elements.compactMap(\.string)
         name = cves.isEmpty ? fix.identifier : cves.joined(separator: " ")
-        partOf = document["partOf"].string ?? ""
+        partOf = document["part-of"].string ?? ""
         buildID = build
         packageVersion = version
         functions = document["functions"].elements.compactMap { $0["name"].string }

@@ -3,10 +3,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+/// One process as the command line names it: by its pid, or by the identifier of a process instance, which never
+/// means another process that got the same pid later.
+package struct ProcessName: Sendable, Equatable {
+    /// The process id.
+    package var pid: Int32
+    /// `pid-start-device-inode` as `targets` prints it; nil where only the pid was given.
+    package var instance: String?
+
+    /// Reads a name; nil for anything else.
+    package init?(_ text: String) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard let first = parts.first, !first.hasPrefix("+"), let pid = Int32(first), pid > 0 else { return nil }
+        let numbers = parts.dropFirst()
+        guard numbers.isEmpty || numbers.count == 3, numbers.allSatisfy(Self.isHexadecimal) else { return nil }
+        self.pid = pid
+        instance = numbers.isEmpty ? nil : text
+    }
+
+    private static func isHexadecimal(_ text: Substring) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+}
+
 /// The processes that a command is about.
 package enum ProcessSelection: Sendable, Equatable {
     /// These, in the order given, each once.
-    case processes([Int32])
+    case processes([ProcessName])
     /// All that can be seen.
     case all
 }
@@ -31,14 +54,14 @@ extension Arguments {
     }
 
     /// The processes that `--pid` and `--all` name, or nil if neither was given.
-    /// - Throws: `UsageError` for a pid that is not a positive number, and for both at once.
+    /// - Throws: `UsageError` for what names no process, and for both at once.
     package func selection() throws(UsageError) -> ProcessSelection? {
-        var processes: [Int32] = []
+        var processes: [ProcessName] = []
         for value in values(of: "pid") {
-            guard let pid = Int32(value), pid > 0, !value.hasPrefix("+") else {
-                throw UsageError("'\(value)' is not a process id")
+            guard let name = ProcessName(value) else {
+                throw UsageError("'\(value)' is neither a process id nor the identifier of a process instance")
             }
-            if !processes.contains(pid) { processes.append(pid) }
+            if !processes.contains(name) { processes.append(name) }
         }
         if has("all") {
             guard processes.isEmpty else { throw UsageError("--pid and --all exclude each other") }

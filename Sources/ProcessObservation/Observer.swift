@@ -28,21 +28,34 @@ package struct Observer: Sendable {
     /// - Throws: `InspectionError` if the processes cannot be listed.
     package func observe(_ selection: ProcessSelection) throws(InspectionError) -> Observation {
         var observation = Observation(processes: [], unobserved: [])
-        let pids: [Int32]
-        let isNamed: Bool
         switch selection {
-        case .processes(let named): (pids, isNamed) = (named.sorted(), true)
-        case .all: (pids, isNamed) = (try ProcessList.pids(), false)
-        }
-        for pid in pids {
-            do throws(InspectionError) {
-                observation.processes.append(try observe(pid))
-            } catch {
-                if error.code == .exited || error.code == .reused, !isNamed { continue }
-                observation.unobserved.append(UnobservedProcess(pid: pid, error: error))
+        case .processes(let names):
+            for name in names.sorted(by: { $0.pid < $1.pid }) {
+                do throws(InspectionError) {
+                    observation.processes.append(try observe(name))
+                } catch {
+                    observation.unobserved.append(UnobservedProcess(pid: name.pid, error: error))
+                }
+            }
+        case .all:
+            for pid in try ProcessList.pids() {
+                do throws(InspectionError) {
+                    observation.processes.append(try observe(pid))
+                } catch {
+                    if error.code == .exited || error.code == .reused { continue }
+                    observation.unobserved.append(UnobservedProcess(pid: pid, error: error))
+                }
             }
         }
         return observation
+    }
+
+    private func observe(_ name: ProcessName) throws(InspectionError) -> ObservedProcess {
+        let process = try observe(name.pid)
+        guard name.instance == nil || name.instance == process.instance.identifier else {
+            throw InspectionError(.reused, "pid \(name.pid) is another process now")
+        }
+        return process
     }
 
     /// Looks at one process.

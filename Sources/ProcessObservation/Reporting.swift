@@ -36,18 +36,18 @@ extension ObservedPatch {
     /// As JSON.
     package var json: JSONValue {
         [
-            "identifier": .string(memory.labels.identifier),
+            "id": .string(memory.labels.identifier),
             "digest": .string(memory.patchDigest.hexadecimal),
             "state": .string(state.rawValue),
             "transaction": .string(memory.transaction.hexadecimal),
             "target": [
                 "name": .string(memory.labels.targetName),
-                "buildId": .string(memory.buildID.hexadecimal),
+                "build-id": .string(memory.buildID.hexadecimal),
                 "package": .string(memory.labels.package),
                 "version": .string(memory.labels.packageVersion),
             ],
             "cves": .array(memory.labels.cves.map(JSONValue.string)),
-            "partOf": .string(memory.labels.partOf),
+            "part-of": .string(memory.labels.partOf),
             "functions": .array(memory.entries.map { .string($0.name) }),
         ]
     }

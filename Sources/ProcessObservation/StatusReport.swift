@@ -25,26 +25,26 @@ package struct StatusReport: Sendable {
         [
             "schema": "moult.status/1",
             "result": .string(status.result.rawValue),
-            "exitCode": .integer(Int(status.result.exitCode.rawValue)),
+            "exit-code": .integer(Int(status.result.exitCode.rawValue)),
             "patches": .array(status.lines.map(Self.json)),
             "processes": .array(status.processes.map(Self.json)),
             "unobserved": .array(status.unobserved.map(\.json)),
-            "notCovered": Coverage.json,
+            "not-covered": Coverage.json,
         ]
     }
 
     private static func json(_ line: AppliedStatus.Line) -> JSONValue {
         [
-            "identifier": .string(line.identifier),
+            "id": .string(line.identifier),
             "digest": .string(line.digest.hexadecimal),
             "file": line.file.map(JSONValue.string) ?? .null,
-            "target": ["name": .string(line.targetName), "buildId": .string(line.buildID.hexadecimal)],
+            "target": ["name": .string(line.targetName), "build-id": .string(line.buildID.hexadecimal)],
             "cves": .array(line.cves.map(JSONValue.string)),
             "applied": .integer(line.applied.count),
             "of": .integer(line.count),
-            "appliedIn": json(line.applied),
-            "missingIn": json(line.missing),
-            "unsettledIn": json(line.unsettled),
+            "applied-in": json(line.applied),
+            "missing-in": json(line.missing),
+            "unsettled-in": json(line.unsettled),
         ]
     }
 

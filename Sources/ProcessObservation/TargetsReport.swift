@@ -30,8 +30,8 @@ package struct TargetsReport: Sendable {
             "schema": "moult.targets/1",
             "processes": .array(processes.map(Self.json)),
             "unobserved": .array(observation.unobserved.map(\.json)),
-            "kernelThreads": .integer(kernelThreads),
-            "notCovered": Coverage.json,
+            "kernel-threads": .integer(kernelThreads),
+            "not-covered": Coverage.json,
         ]
     }
 
@@ -43,7 +43,7 @@ package struct TargetsReport: Sendable {
             "threads": .integer(process.threads),
             "patchable": .bool(process.patchability.isPatchable),
             "reasons": .array(process.patchability.reasons.map(\.refusal.json)),
-            "notCovered": .array(process.gaps.map(JSONValue.string)),
+            "not-covered": .array(process.gaps.map(JSONValue.string)),
             "builds": .array(process.objects.map { json($0, in: process) }),
             "patches": .array(process.patches.map(\.json)),
         ]
@@ -51,7 +51,7 @@ package struct TargetsReport: Sendable {
 
     private static func json(_ object: LoadedObject, in process: ObservedProcess) -> JSONValue {
         [
-            "buildId": object.buildID.map { .string($0.hexadecimal) } ?? .null,
+            "build-id": object.buildID.map { .string($0.hexadecimal) } ?? .null,
             "kind": .string(object.kind.rawValue),
             "file": .string(object.displayName),
             "deleted": .bool(object.isDeleted),

@@ -37,7 +37,7 @@ struct BuildReport {
         [
             "schema": "moult.build/1",
             "verdict": verdict.map(JSONValue.string) ?? .null,
-            "exitCode": .integer(Int(exitCode.rawValue)),
+            "exit-code": .integer(Int(exitCode.rawValue)),
             "patches": .array(results.map(Self.json)),
         ]
     }
@@ -46,7 +46,7 @@ struct BuildReport {
         let outcome = result.outcome
         return [
             "recipe": .string(result.recipe),
-            "identifier": result.identifier.map(JSONValue.string) ?? .null,
+            "id": result.identifier.map(JSONValue.string) ?? .null,
             "verdict": outcome.map { .string($0.judgement.word) } ?? .null,
             "reasons": .array(outcome?.judgement.reasons.map(json) ?? []),
             "functions": .array(outcome?.functions.map(json) ?? []),
@@ -54,7 +54,7 @@ struct BuildReport {
             "digest": result.digest.map { .string($0.hexadecimal) } ?? .null,
             "picked": result.prepared.map { .string($0.offer.summary) } ?? .null,
             "compiler": result.prepared.map { .string($0.compiler) } ?? .null,
-            "cpuMilliseconds": .object(
+            "cpu-milliseconds": .object(
                 result.prepared?.costs.map { .init($0.step, .integer(Int($0.seconds * 1000))) } ?? []),
             "failure": result.failure?.members ?? .null,
         ]
@@ -71,8 +71,8 @@ struct BuildReport {
         [
             "name": .string(function.name), "object": .string(function.object),
             "address": function.address.map { .string($0.hexadecimal) } ?? .null,
-            "oldSize": function.sizeBefore.map { .integer(Int(clamping: $0)) } ?? .null,
-            "newSize": function.sizeAfter.map { .integer(Int(clamping: $0)) } ?? .null,
+            "old-size": function.sizeBefore.map { .integer(Int(clamping: $0)) } ?? .null,
+            "new-size": function.sizeAfter.map { .integer(Int(clamping: $0)) } ?? .null,
         ]
     }
 

@@ -26,14 +26,14 @@ struct InspectReport {
             "file": .string(file.path),
             "size": .integer(file.size),
             "digest": .string(file.digest.hexadecimal),
-            "identifier": .string(patch.identifier),
+            "id": .string(patch.identifier),
             "verdict": .string(patch.verdict.word),
             "reasons": Self.strings(provenance.reasons),
             "cves": Self.strings(provenance.cves),
-            "partOf": .string(provenance.partOf),
+            "part-of": .string(provenance.partOf),
             "requires": Self.strings(patch.requires),
             "target": [
-                "name": .string(target.name), "buildId": .string(target.buildID.hexadecimal),
+                "name": .string(target.name), "build-id": .string(target.buildID.hexadecimal),
                 "package": .string(target.package), "version": .string(target.packageVersion),
                 "machine": .integer(Int(target.machine)),
             ],
@@ -56,7 +56,7 @@ struct InspectReport {
     private static func json(_ entry: Entry) -> JSONValue {
         [
             "name": .string(entry.name), "address": .string(entry.address.hexadecimal),
-            "oldSize": .integer(entry.expected.count), "newSize": .integer(Int(entry.replacementSize)),
+            "old-size": .integer(entry.expected.count), "new-size": .integer(Int(entry.replacementSize)),
             "gate": .bool(entry.gate != nil),
         ]
     }

@@ -17,17 +17,17 @@ extension Reason.Code {
         switch self {
         case .functionsDependOnEachOther:
             "Nothing is left to do: it is applied when no old function is on any stack."
-        case .changedData, .newWritableData, .newDataWithAddresses, .removedData, .headerTouched, .ambiguousData,
-            .removedFunction, .startOrEndCode:
+        case .changedData, .newWritableData, .newDataWithAddresses, .removedData, .headerTouched, .ambiguousName,
+            .newFunctionAddress, .removedFunction, .startOrEndCode:
             review
         case .unresolvedSymbol, .threadLocalStorage, .exceptionHandling, .assembler, .indirectFunction, .tooShort,
-            .branchIntoEntry, .prologueNotRelocatable, .entryCrossesPage:
+            .branchIntoEntry, .prologueNotRelocatable, .entryCrossesPage, .splitFunction:
             restart
         case .notUnderstood:
             "Report it with the recipe; until then restart the program with the fixed package."
         case .tooLarge:
             "Split the fix into recipes of its own; until then restart the program with the fixed package."
-        case .notMatched:
+        case .notMatched, .otherContents:
             "Check that the recipe's build is the distribution's: version, flags, compiler, build path."
         }
     }

@@ -53,12 +53,18 @@ struct VerifyCommand: ParsableCommand {
             commandName: "verify",
             abstract: "Compare the memory of processes with what it must be.",
             discussion: """
-                Finds applied live patches in the processes themselves and compares every byte that they own. \
-                Looks at every process that can be seen unless --pid is given. Changes nothing.
+                Finds applied live patches in the processes themselves and compares every byte that they own; \
+                with files, or with an identifier, only these. Looks at every process that can be seen unless \
+                --pid is given. Changes nothing.
 
                 \(changeExitCodes)
                 """)
     }
+
+    @Argument(
+        help: ArgumentHelp("Live patches that must be applied, or one identifier.", valueName: "file-or-id"),
+        completion: .file(extensions: ["moult"]))
+    var operands: [String] = []
 
     @OptionGroup var selection: SelectionOptions
     @OptionGroup var explanation: ExplanationOptions
@@ -68,9 +74,10 @@ struct VerifyCommand: ParsableCommand {
 
     func run() throws {
         var handOver = HandOver()
-        selection.add(to: &handOver)
+        selection.add(to: &handOver, orAll: true)
         explanation.add(to: &handOver)
         format.add(to: &handOver)
+        handOver.operands(operands)
         try Sibling.applier.run("verify", handOver, format: format.format)
     }
 }

@@ -27,15 +27,21 @@ struct FormatOptions: ParsableArguments {
 
 /// `--pid` and `--all`.
 struct SelectionOptions: ParsableArguments {
-    @Option(name: .customLong("pid"), help: ArgumentHelp("A process; may be given several times.", valueName: "pid"))
+    @Option(
+        name: .customLong("pid"),
+        help: ArgumentHelp(
+            "A process, by its pid or by the instance that 'targets' prints; may be given several times.",
+            valueName: "pid"))
     var processes: [String] = []
 
     @Flag(help: "Every process that can be seen.")
     var all = false
 
-    func add(to handOver: inout HandOver) {
+    /// Hands it over.
+    /// - Parameter isAllByDefault: Whether naming none means all.
+    func add(to handOver: inout HandOver, orAll isAllByDefault: Bool = false) {
         for process in processes { handOver.option("pid", process) }
-        handOver.flag("all", all)
+        handOver.flag("all", all || isAllByDefault && processes.isEmpty)
     }
 
     /// Checks what was given.

@@ -32,7 +32,8 @@ struct ArgumentsTests {
         let arguments = try parse("--pid", "1", "--pid=2", "--pid", "1")
         #expect(arguments.values(of: "pid") == ["1", "2", "1"])
         #expect(arguments.value(of: "pid") == "1")
-        #expect(try arguments.selection() == .processes([1, 2]))
+        let names = ["1", "2"].compactMap(ProcessName.init)
+        #expect(try arguments.selection() == .processes(names))
     }
 
     @Test(
@@ -46,7 +47,20 @@ struct ArgumentsTests {
         }
     }
 
-    @Test("process ids are positive numbers", arguments: ["0", "-1", "+5", "1x", "", " 1", "2147483648"])
+    @Test("a process instance is a name too")
+    func instance() throws {
+        let name = try #require(ProcessName("12-50d13-fe00-3e2bb"))
+        #expect(name.pid == 12)
+        #expect(name.instance == "12-50d13-fe00-3e2bb")
+        #expect(ProcessName("12")?.instance == nil)
+    }
+
+    @Test(
+        "what names no process",
+        arguments: [
+            "0", "-1", "+5", "1x", "", " 1", "2147483648", "1-2", "1-2-3", "1-2-3-4-5", "1-2-3-", "1-2-3-G", "1-2-3-A",
+            "0-1-2-3", "1--2-3",
+        ])
     func badProcess(value: String) throws {
         let arguments = try parse("--pid=\(value)")
         #expect(throws: UsageError.self) { try arguments.selection() }

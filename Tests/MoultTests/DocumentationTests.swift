@@ -34,7 +34,8 @@ struct DocumentationTests {
     /// What stands in backticks in the first column of a section's tables.
     private func names(_ section: String) throws -> Set<String> {
         let rows = try #require(sections[section])
-        return Set(rows.compactMap { $0.first }.filter { $0.hasPrefix("`") }.map { $0.replacing("`", with: "") })
+        let cells = rows.compactMap { $0.first }
+        return Set(cells.flatMap { $0.matches(of: /`([^`]+)`/).map { String($0.1) } })
     }
 
     /// The raw values of the first enumeration with this name in a source file.
@@ -69,7 +70,7 @@ struct DocumentationTests {
         let files = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
         for case let file as URL in files where file.pathExtension == "swift" {
             let text = try String(contentsOf: file, encoding: .utf8)
-            for match in text.matches(of: /reason: "([a-z]+(?:-[a-z]+)*)"/) { inCode.insert(String(match.1)) }
+            for match in text.matches(of: /reason(?:: |", )"([a-z]+(?:-[a-z]+)*)"/) { inCode.insert(String(match.1)) }
         }
         let inTable = try names("Reasons")
         #expect(inCode.subtracting(inTable).sorted() == [])
@@ -114,11 +115,15 @@ struct DocumentationTests {
     func schemas() throws {
         let inTable = try names("JSON")
         var inCode: Set<String> = []
-        for directory in ["Commands", "ProcessObservation", "moult-build", "moult-observer"] {
+        for directory in ["Commands", "ProcessObservation", "moult-build", "moult-observer", "moult-applier"] {
             let folder = root.appending(path: "Sources/\(directory)")
             for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
                 let text = try String(contentsOf: folder.appending(path: name), encoding: .utf8)
-                for match in text.matches(of: /"schema": "([^"]+)"/) { inCode.insert(String(match.1)) }
+                for match in text.matches(of: /"schema": (?:\.string\()?"([^"]+)"/) {
+                    // The applier puts the command's name into it.
+                    let commands = match.1.contains("\\(command)") ? ["apply", "undo", "verify"] : [""]
+                    for command in commands { inCode.insert(String(match.1.replacing("\\(command)", with: command))) }
+                }
             }
         }
         #expect(inCode == inTable)

@@ -44,6 +44,8 @@ struct HandOverTests {
                 "status a.moult --pid 7 b.moult --pid=8",
                 "apply a.moult --pid 7 --timeout=500ms --dry-run -- --odd.moult",
                 "verify --all --format=json",
+                "verify",
+                "verify CVE-2026-1 --pid 12-3-4-5",
                 "undo CVE-2026-1 --pid 12 --timeout 2m --explain",
             ],
             [
@@ -54,6 +56,8 @@ struct HandOverTests {
                 "moult-observer status --pid 7 --pid 8 --format text -- a.moult b.moult",
                 "moult-applier apply --pid 7 --timeout 500ms --dry-run --format text -- a.moult --odd.moult",
                 "moult-applier verify --all --format json",
+                "moult-applier verify --all --format text",
+                "moult-applier verify --pid 12-3-4-5 --format text -- CVE-2026-1",
                 "moult-applier undo --pid 12 --timeout 2m --explain --format text -- CVE-2026-1",
             ]))
     func arguments(given: String, handedOver: String) throws {
@@ -97,7 +101,7 @@ struct HandOverTests {
         arguments: [
             "frob", "apply", "apply f", "apply --all", "apply --all --pid 1 f", "apply --pid 0 f", "apply --pid x f",
             "apply --all --timeout 1h f", "undo --all", "undo a b --all", "undo a", "inspect", "inspect a b", "build",
-            "targets x", "targets --format xml", "status --no-such", "verify f", "targets --all --pid 3",
+            "targets x", "targets --format xml", "status --no-such", "verify --pid 1-2", "targets --all --pid 3",
         ])
     func usage(line: String) throws {
         let run = try CommandRun(front, line.split(separator: " ").map(String.init))

@@ -35,7 +35,7 @@ struct ObserverTests {
         let processes = try #require(document["processes"] as? [[String: Any]])
         #expect(processes.map { $0["name"] as? String } == ["bash", "sleep", "tail", "moult-observer"])
         #expect(processes.prefix(3).map { $0["pid"] as? Int } == [1, 2, 3])
-        #expect(document["kernelThreads"] as? Int == 0)
+        #expect(document["kernel-threads"] as? Int == 0)
         #expect(processes.map { $0["patchable"] as? Bool } == [true, true, true, false])
         let reasons = processes.last?["reasons"] as? [[String: String]]
         #expect(reasons?.map { $0["reason"] } == ["protected-process"])
@@ -53,7 +53,7 @@ struct ObserverTests {
         let process = try #require((document["processes"] as? [[String: Any]])?.first)
         let builds = try #require(process["builds"] as? [[String: Any]])
         let executable = try #require(builds.first { $0["kind"] as? String == "executable" })
-        #expect(run.error == "Build ID: \(executable["buildId"] as? String ?? "none")\n")
+        #expect(run.error == "Build ID: \(executable["build-id"] as? String ?? "none")\n")
         #expect(builds.contains { ($0["file"] as? String)?.hasSuffix("/libc.so.6") == true })
     }
 

@@ -57,7 +57,7 @@ struct ReportTests {
     func targetsJSON() throws {
         let document = try parse(TargetsReport(observation, isExplaining: false).json)
         #expect(document["schema"] as? String == "moult.targets/1")
-        #expect(document["kernelThreads"] as? Int == 1)
+        #expect(document["kernel-threads"] as? Int == 1)
         let processes = try #require(document["processes"] as? [[String: Any]])
         #expect(processes.map { $0["patchable"] as? Bool } == [true, false])
         let builds = try #require(processes.first?["builds"] as? [[String: Any]])
@@ -65,7 +65,7 @@ struct ReportTests {
         #expect(builds.map { $0["deleted"] as? Bool } == [true, false])
         let reasons = try #require(processes.last?["reasons"] as? [[String: String]])
         #expect(reasons == [["reason": "being-traced", "message": "process 3 traces it", "remedy": "End it."]])
-        let gaps = try #require(document["notCovered"] as? [[String: String]])
+        let gaps = try #require(document["not-covered"] as? [[String: String]])
         #expect(gaps.map { $0["name"] } == ["kernel", "go", "java", "bundled-copies"])
     }
 
@@ -75,11 +75,11 @@ struct ReportTests {
         let document = try parse(StatusReport(status, isExplaining: false).json)
         #expect(document["schema"] as? String == "moult.status/1")
         #expect(document["result"] as? String == "partly")
-        #expect(document["exitCode"] as? Int == 13)
+        #expect(document["exit-code"] as? Int == 13)
         let patch = try #require((document["patches"] as? [[String: Any]])?.first)
         #expect(patch["applied"] as? Int == 1)
         #expect(patch["of"] as? Int == 2)
-        #expect(patch["missingIn"] as? [String] == [observation.processes[1].instance.identifier])
+        #expect(patch["missing-in"] as? [String] == [observation.processes[1].instance.identifier])
     }
 
     @Test("status in text")

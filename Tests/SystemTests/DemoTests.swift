@@ -155,8 +155,8 @@ private struct StandIn {
             #!/bin/sh
             case "$1" in
             inspect)
-                echo '{"verdict": "automatic", "cves": [], "partOf": "", "functions": [{"name": "f"}],
-                    "target": {"buildId": "00", "version": "3.0.20-1~deb12u2"}}' ;;
+                echo '{"verdict": "automatic", "cves": [], "part-of": "", "functions": [{"name": "f"}],
+                    "target": {"build-id": "00", "version": "3.0.20-1~deb12u2"}}' ;;
             apply | undo)
                 [ "$1" = undo ] || sleep \(secondsToApply)
                 list=
