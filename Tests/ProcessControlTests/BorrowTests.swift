@@ -25,7 +25,7 @@ import Testing
     }
 
     /// Each kind alone, so that it is the one that is borrowed.
-    @Test(arguments: Array("aSeEnpFrRmt").map(String.init)) func noKindNotices(kind: String) throws {
+    @Test(arguments: Array("aSeEnpFrRmtuU").map(String.init)) func noKindNotices(kind: String) throws {
         let victim = try Victim(kind)
         var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
         for _ in 0..<20 {
