@@ -38,6 +38,12 @@ package struct GateBuilder: Sendable, Equatable {
         package var offset: Int
         /// CFA minus stack pointer, in bytes.
         package var canonicalFrameAddressOffset: Int
+
+        /// Makes a line.
+        package init(offset: Int, canonicalFrameAddressOffset: Int) {
+            self.offset = offset
+            self.canonicalFrameAddressOffset = canonicalFrameAddressOffset
+        }
     }
 
     /// Emits the gate of one entry.

@@ -25,6 +25,12 @@ package struct PrologueRelocation: Sendable, Equatable {
         package var original: Int
         /// Offset in the copy.
         package var relocated: Int
+
+        /// Makes a pair.
+        package init(original: Int, relocated: Int) {
+            self.original = original
+            self.relocated = relocated
+        }
     }
 
     /// Size in bytes of what was copied: the function goes on there.

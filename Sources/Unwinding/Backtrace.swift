@@ -19,6 +19,16 @@ package struct Backtrace: Sendable, Equatable {
         /// Whether the kernel made the frame to deliver a signal.
         package var isSignalFrame: Bool
 
+        /// Makes a frame.
+        package init(
+            instructionPointer: UInt64, isReturnAddress: Bool, canonicalFrameAddress: UInt64?, isSignalFrame: Bool
+        ) {
+            self.instructionPointer = instructionPointer
+            self.isReturnAddress = isReturnAddress
+            self.canonicalFrameAddress = canonicalFrameAddress
+            self.isSignalFrame = isSignalFrame
+        }
+
         /// The address to look a function up by.
         package var lookupAddress: UInt64 { isReturnAddress ? instructionPointer &- 1 : instructionPointer }
     }
@@ -35,4 +45,10 @@ package struct Backtrace: Sendable, Equatable {
     package var frames: [Frame]
     /// How it ends.
     package var ending: Ending
+
+    /// Makes a backtrace.
+    package init(frames: [Frame], ending: Ending) {
+        self.frames = frames
+        self.ending = ending
+    }
 }
