@@ -38,7 +38,7 @@ import Testing
             #expect(errors.isEmpty, "\(errors)")
             for text in [
                 "<answer>:", "<answer.gate>:", "endbr64", "R_X86_64_PC32\tcheck-0x4", "R_X86_64_PC32\tforty_two-0x4",
-                "jrcxz", "R_X86_64_PC32\tanswer.old+0x5", "R_X86_64_PC32\t.Lmoult.image.50-0x4",
+                "jrcxz", "R_X86_64_PC32\tanswer.old+0x5", "R_X86_64_PC32\t.Lmoult.state-0x4",
             ] { #expect(output.contains(text), "\(text)") }
             let frames = try run("/usr/bin/readelf", ["--debug-dump=frames", path])
             #expect(frames.errors.isEmpty, "\(frames.errors)")
