@@ -126,8 +126,7 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "TestSupport", "TLSService", "moult", "moult-applier", "moult-build", "moult-demo",
-            "moult-observer",
+            "PatchBuilding", "ELF", "TestSupport",
         ], swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
@@ -138,7 +137,7 @@ let tests: [Target] = [
         name: "ProcessPatchingTests",
         dependencies: [
             "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
-            "Unwinding", "Approval", "TestSupport", "moult-applier",
+            "Unwinding", "Approval", "TestSupport",
         ], exclude: ["Programs"], swiftSettings: settings),
     .target(
         name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),

@@ -109,7 +109,7 @@ private struct DemoRun {
 
     static func start(_ arguments: [String]) throws -> Running {
         let file = FileManager.default.temporaryDirectory.appending(path: "demo-output-\(UUID().uuidString)")
-        FileManager.default.createFile(atPath: file.path, contents: nil)
+        try Data().write(to: file)
         let process = Process()
         process.executableURL = URL(filePath: try KillHarness.executable("moult-demo"))
         process.arguments = ["--sessions", "20", "--workers", "2"] + arguments
@@ -147,7 +147,7 @@ private struct StandIn {
         directory = FileManager.default.temporaryDirectory.appending(path: "stand-in-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         for identifier in Self.identifiers {
-            FileManager.default.createFile(atPath: "\(directory)/\(identifier).moult", contents: Data("x".utf8))
+            try Data("x".utf8).write(to: URL(filePath: "\(directory)/\(identifier).moult"))
         }
         try FileManager.default.createSymbolicLink(
             atPath: directory + "/TLSService", withDestinationPath: try KillHarness.executable("TLSService"))
@@ -167,8 +167,8 @@ private struct StandIn {
                 echo "{\\"processes\\": [${list#,}]}" ;;
             esac
             """
-        FileManager.default.createFile(
-            atPath: directory + "/moult", contents: Data(script.utf8), attributes: [.posixPermissions: 0o755])
+        try Data(script.utf8).write(to: URL(filePath: directory + "/moult"))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory + "/moult")
     }
 
     func remove() { try? FileManager.default.removeItem(atPath: directory) }
