@@ -23,8 +23,9 @@ endif
 MOULT_BUILD ?= $(MOULT_CACHE)/build
 export MOULT_CACHE MOULT_BUILD
 
-# More flags for `swift build` and `swift test`.
+# More flags for `swift build` and `swift test`, and for the demo.
 SWIFT_FLAGS ?=
+DEMO_FLAGS ?=
 swift_flags := --scratch-path "$(MOULT_BUILD)" $(SWIFT_FLAGS)
 
 help:
@@ -32,9 +33,9 @@ help:
 
 demo:
 	@scripts/setup.sh demo
-	@echo "[demo] building moult (release) in $(MOULT_BUILD)"
+	@echo "[demo] building everything, optimised, in $(MOULT_BUILD)"
 	@swift build -c release $(swift_flags)
-	@scripts/demo.sh
+	@"$$(swift build -c release $(swift_flags) --show-bin-path)/moult-demo" $(DEMO_FLAGS)
 
 test:
 	@scripts/setup.sh test

@@ -107,7 +107,8 @@ let examples: [Target] = [
 
 let tests: [Target] = [
     .testTarget(
-        name: "MoultTests", dependencies: ["Commands"], exclude: ["Snapshots"], swiftSettings: settings),
+        name: "MoultTests", dependencies: ["Approval", "Commands", "LivePatch"], exclude: ["Snapshots"],
+        swiftSettings: settings),
     .testTarget(
         name: "ProcessObservationTests",
         dependencies: [

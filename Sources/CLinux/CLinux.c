@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -172,6 +173,8 @@ long clinux_pwrite(int32_t descriptor, const void *buffer, size_t size, uint64_t
 long clinux_openat(int32_t directory, const char *path, int32_t flags) {
     return result(openat(directory, path, flags | O_CLOEXEC));
 }
+
+long clinux_lock(int32_t descriptor) { return result(flock(descriptor, LOCK_EX | LOCK_NB)); }
 
 long clinux_close(int32_t descriptor) { return result(close(descriptor)); }
 

@@ -22,12 +22,18 @@ extension Patch {
         try validateEntries()
         try validateRanges()
         for symbol in symbols { try validate(symbol) }
+        guard symbols.reduce(0, { $0 + $1.name.utf8.count }) <= PatchFormat.maximumNames else {
+            throw PatchFormatError(.tooLarge, "the names of the symbols are too long")
+        }
     }
 
     // MARK: - Text
 
     private func validateText() throws(PatchFormatError) {
         try Self.checkIdentifier(identifier)
+        guard requires.count <= PatchFormat.maximumRequires else {
+            throw PatchFormatError(.tooLarge, "the patch requires \(requires.count) others; the format allows 64")
+        }
         for required in requires { try Self.checkIdentifier(required) }
         for (index, required) in requires.enumerated() {
             guard !required.utf8.elementsEqual(identifier.utf8),

@@ -115,9 +115,16 @@ struct PatchObject: ~Escapable {
     func symbols(behind derived: Int, of parts: Image) throws(ELFError) -> [Symbol] {
         var result: [Symbol] = []
         var index = derived
+        // Names may share their bytes: see `PatchFormat.maximumNames`.
+        var total = 0
         while index < symbols.count {
             let symbol = try symbols[index]
-            let name = try symbols.name(of: symbol)
+            let bytes = try symbols.nameBytes(of: symbol)
+            total += bytes.byteCount
+            guard total <= PatchFormat.maximumNames else {
+                throw ELFError(.malformed, at: UInt64(index), "the names of the symbols are too long")
+            }
+            let name = bytes.text()
             index += 1
             if name.utf8.starts(with: PatchFormat.reservedPrefix.utf8) { continue }
             result.append(Symbol(name: name, place: try place(of: symbol, in: parts), size: symbol.size))

@@ -32,11 +32,14 @@ extension ControlledProcess {
         let blocked = ChildSignalBlocked()
         let candidates = try ThreadChoice.candidates(in: process)
         var reasons: [String] = []
-        // First those with nothing to lose even if the tool dies, then any that can be restored.
-        for worst in [ThreadChoice.Rank.indefinite, .timed, .restarted] {
-            for tid in candidates {
+        // A thread turns out to be what was guessed, or worse; then the next may be better. Once more, in need, any that
+        // can be restored: being stopped again makes a sleeping thread a worse choice, so not more often than that.
+        for isInNeed in [false, true] {
+            for (index, candidate) in candidates.enumerated() {
+                let next = index + 1 < candidates.count ? candidates[index + 1].rank : .restarted
                 do {
-                    return try borrow(tid, for: call, accepting: worst, mappings: mappings)
+                    return try borrow(
+                        candidate.tid, for: call, accepting: isInNeed ? .restarted : next, mappings: mappings)
                 } catch  where error.code == .noBorrowableThread {
                     reasons.append(error.reason)
                 }

@@ -46,9 +46,9 @@ extension ControlledProcess {
         let blocked = ChildSignalBlocked()
         let deadline = Int64(clinux_monotonic()) + limits.borrow
         var last = ControlError(.exited, "process \(process.instance.pid) has ended")
-        for tid in try ThreadChoice.candidates(in: process) {
+        for candidate in try ThreadChoice.candidates(in: process) {
             do {
-                let held = try HeldThread(tid, of: process, until: deadline)
+                let held = try HeldThread(candidate.tid, of: process, until: deadline)
                 return try writeWords(bytes, at: address, through: held.tid)
             } catch  where error.code == .noBorrowableThread {
                 last = error

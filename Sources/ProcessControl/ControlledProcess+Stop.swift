@@ -41,7 +41,7 @@ extension ControlledProcess {
         let late = StopWindow.detach(threads)
         lastWindow = Int64(clinux_monotonic()) - window.start
         threads = []
-        for tid in late { Seizing.letGoLater(tid) }
+        Seizing.letGoLater(late)
         return lastWindow
     }
 
@@ -60,11 +60,11 @@ extension ControlledProcess {
 
     /// The stopped threads are those of the process that was meant, and its memory is the one that `process` has open.
     private func checkMemory(_ stopped: [StoppedThread]) throws(ControlError) {
-        try check()
         guard let first = stopped.first(where: { $0.process == process.instance.pid }) else {
             throw ControlError(.exited, "process \(process.instance.pid) has ended")
         }
-        // After an execve the old memory has no users, and reading from it gives nothing.
+        // Every thread was found in the process's own directory after it was seized, so it is the right process. After an
+        // execve the old memory has no users, and reading from it gives nothing.
         var byte: UInt8 = 0
         if process.memory >= 0, unsafe clinux_pread(process.memory, &byte, 1, first.registers.rip) == 0 {
             throw ControlError(.reused, "process \(process.instance.pid) started a program anew")
@@ -97,6 +97,6 @@ struct StopWindow: ~Copyable {
 
     /// Detaches from all and takes care of those that ended meanwhile.
     static func release(_ threads: [StoppedThread]) {
-        for tid in detach(threads) { Seizing.letGoLater(tid) }
+        Seizing.letGoLater(detach(threads))
     }
 }

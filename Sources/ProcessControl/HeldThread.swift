@@ -29,12 +29,12 @@ struct HeldThread: ~Copyable {
             _ = clinux_ptrace_detach(tid, 0)
             throw ControlError(.noBorrowableThread, "thread \(tid) is stopped by a signal", tid: tid)
         case .timedOut:
-            Seizing.letGoLater(tid)
+            Seizing.letGoLater([tid])
             throw ControlError(.stopTimedOut, "thread \(tid) did not stop in time", tid: tid)
         default: throw ControlError(.noBorrowableThread, "thread \(tid) has ended", tid: tid)
         }
         guard let registers = Tracee.settledRegisters(tid) else {
-            Seizing.letGoLater(tid)
+            Seizing.letGoLater([tid])
             throw ControlError(.noBorrowableThread, "thread \(tid) has ended", tid: tid)
         }
         self.tid = tid
@@ -42,13 +42,13 @@ struct HeldThread: ~Copyable {
     }
 
     deinit {
-        if !isGone, clinux_ptrace_detach(tid, 0) < 0 { Seizing.letGoLater(tid) }
+        if !isGone, clinux_ptrace_detach(tid, 0) < 0 { Seizing.letGoLater([tid]) }
     }
 
     /// The thread is not in a stop that can be left by a detach.
     mutating func abandon() {
         isGone = true
-        Seizing.letGoLater(tid)
+        Seizing.letGoLater([tid])
     }
 
     /// Passes signals on until the thread reports our interrupt, a group stop, or its end.
@@ -74,9 +74,9 @@ enum Seizing {
         let result = clinux_ptrace_seize(tid, Kernel.optionSystemCallGood)
         if result >= 0 {
             // The id may have passed to another process's thread since it was read; since it is seized it cannot.
-            if (try? process.thread(tid)) != nil { return true }
+            if process.hasThread(tid) { return true }
             _ = clinux_ptrace_interrupt(tid)
-            letGoLater(tid)
+            letGoLater([tid])
             return false
         }
         if result == -Kernel.noProcess { return false }
@@ -96,15 +96,30 @@ enum Seizing {
             tid: tid)
     }
 
-    /// Gets rid of a traced thread that was not in a stop when it should have been let go: it ended, was killed, or is
-    /// in an uninterruptible sleep. Waits a little for it; what is left is freed by the kernel when the calling thread
-    /// ends.
-    static func letGoLater(_ tid: Int32, waiting: Int64 = 200_000_000) {
+    /// Gets rid of traced threads that were not in a stop when they should have been let go: they ended, were killed, or
+    /// are in an uninterruptible sleep. Waits a little for all of them in turn (one may wait for another); what is left is
+    /// freed by the kernel when the calling thread ends.
+    static func letGoLater(_ tids: [Int32], waiting: Int64 = 1_000_000_000) {
         let deadline = Int64(clinux_monotonic()) + waiting
-        switch Tracee.wait(tid, until: deadline) {
-        case .signalDelivery(let signal): _ = clinux_ptrace_detach(tid, signal)
-        case .eventStop, .systemCall: _ = clinux_ptrace_detach(tid, 0)
-        case .ended, .timedOut: break
+        var left = tids
+        while true {
+            left.removeAll { tid in
+                switch Tracee.poll(tid) {
+                case nil: return false
+                case .signalDelivery(let signal): return clinux_ptrace_detach(tid, signal) >= 0
+                case .eventStop, .systemCall: return clinux_ptrace_detach(tid, 0) >= 0
+                case .ended, .timedOut: return true
+                }
+            }
+            if left.isEmpty || Int64(clinux_monotonic()) > deadline { return }
+            _ = clinux_sleep(100_000)
+            left.removeAll { hasEndedUnseen($0) }
         }
+    }
+
+    /// Whether the thread is the leader of a thread group that lives on without it: it is reported only at the end.
+    private static func hasEndedUnseen(_ tid: Int32) -> Bool {
+        guard let state = SystemFacts.state(of: tid) else { return true }
+        return (state == 0x5a || state == 0x58) && Tracee.poll(tid) == nil
     }
 }

@@ -64,7 +64,7 @@ struct Stopping {
         // Those that have stopped first: others may wait for them (vfork).
         let late = StopWindow.detach(stopped)
         for index in interrupted..<pending.count { _ = clinux_ptrace_interrupt(pending[index].tid) }
-        for tid in late + pending.map(\.tid) { Seizing.letGoLater(tid) }
+        Seizing.letGoLater(late + pending.map(\.tid))
         stopped = []
         pending = []
         interrupted = 0

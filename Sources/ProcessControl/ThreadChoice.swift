@@ -26,23 +26,31 @@ enum ThreadChoice {
         static func < (left: Rank, right: Rank) -> Bool { left.rawValue < right.rawValue }
     }
 
-    /// Ids of the threads that may be borrowed, best guess first: told by `/proc/PID/task/TID/syscall`, which disturbs
+    /// A thread, and how good it seems from outside.
+    struct Candidate {
+        var rank: Rank
+        var tid: Int32
+    }
+
+    /// The threads that may be borrowed, best guess first: told by `/proc/PID/task/TID/syscall`, which disturbs
     /// nobody. At most `limit` threads are looked at.
-    static func candidates(in process: borrowing ProcessHandle, limit: Int = 64) throws(ControlError) -> [Int32] {
+    static func candidates(
+        in process: borrowing ProcessHandle, limit: Int = 64
+    ) throws(ControlError) -> [Candidate] {
         let tids: [Int32]
         do {
             tids = try process.threadIDs()
         } catch {
             throw ControlError(error)
         }
-        var ranked: [(rank: Rank, tid: Int32)] = []
+        var ranked: [Candidate] = []
         for tid in tids.prefix(limit) {
             // Running or sleeping only: not ended, stopped, traced, or in an uninterruptible sleep.
             guard let thread = try? process.thread(tid), thread.state == 0x52 || thread.state == 0x53 else { continue }
             guard let line = try? process.contents("task/\(tid)/syscall") else { continue }
-            ranked.append((guess(line), tid))
+            ranked.append(Candidate(rank: guess(line), tid: tid))
         }
-        return ranked.sorted { ($0.rank, $0.tid) < ($1.rank, $1.tid) }.map(\.tid)
+        return ranked.sorted { ($0.rank, $0.tid) < ($1.rank, $1.tid) }
     }
 
     /// `running`, or `number arg1 ... arg6 sp pc`, or `-1 sp pc`.

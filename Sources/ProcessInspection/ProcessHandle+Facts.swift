@@ -28,6 +28,12 @@ extension ProcessHandle {
         return ThreadFacts(tid: tid, state: stat.state, name: stat.name)
     }
 
+    /// Whether there is such a thread in the process, by one system call.
+    package func hasThread(_ tid: Int32) -> Bool {
+        var file = clinux_file()
+        return unsafe clinux_stat(directory, "task/\(tid)", 1, &file) == 0
+    }
+
     /// The thread ids only, sorted.
     package func threadIDs() throws(InspectionError) -> [Int32] {
         try ProcFile.numbers(in: "task", of: directory)

@@ -9,15 +9,15 @@ internal import CLinux
 extension ProcessHandle {
     /// All mappings, sorted by address.
     package func mappings() throws(InspectionError) -> [Mapping] {
-        var mappings = try mappingsAsShown()
+        let prefix = memoryPrefix
+        var mappings = try MapsParser.mappings(contents(prefix + "maps"))
+        let files = try mapFilesDirectory(prefix)
         for index in mappings.indices where mappings[index].identity != nil {
             // stat(2) through map_files sees the file itself, whatever its names and mounts are.
             let range = mappings[index].range
-            let name =
-                "map_files/"
-                + [range.lowerBound, range.upperBound].map { String($0, radix: 16) }.joined(separator: "-")
+            let name = [range.lowerBound, range.upperBound].map { String($0, radix: 16) }.joined(separator: "-")
             var file = clinux_file()
-            guard unsafe clinux_stat(directory, name, 1, &file) == 0 else { continue }
+            guard unsafe clinux_stat(files.number, name, 1, &file) == 0 else { continue }
             mappings[index].identity = FileIdentity(device: file.device, inode: file.inode)
             if file.links == 0 { mappings[index].isDeleted = true }
         }
@@ -27,7 +27,24 @@ extension ProcessHandle {
     /// All mappings, `identity` as the line shows it: one file is read instead of one stat(2) per mapping, for
     /// looks that only compare with an earlier one.
     package func mappingsAsShown() throws(InspectionError) -> [Mapping] {
-        try MapsParser.mappings(contents("maps"))
+        try MapsParser.mappings(contents(memoryPrefix + "maps"))
+    }
+
+    /// `map_files`: there is none below `task`, but each thread also has a directory of its own below `/proc`.
+    private func mapFilesDirectory(_ prefix: String) throws(InspectionError) -> Descriptor {
+        let flags = OpenFlags.readOnly | OpenFlags.directory
+        let opened: Int
+        if prefix.isEmpty {
+            opened = Descriptor.open("map_files", in: directory, flags: flags)
+        } else {
+            let tid = prefix.dropFirst("task/".count).dropLast()
+            opened = Descriptor.open("/proc/\(tid)/map_files", in: OpenFlags.currentDirectory, flags: flags)
+        }
+        // Without privilege it cannot be opened: then what the lines show must do.
+        let files = Descriptor(Int32(truncatingIfNeeded: max(opened, -1)))
+        // The thread is still one of ours, so the directory was not another's.
+        if !prefix.isEmpty { _ = try contents(prefix + "stat") }
+        return files
     }
 
     /// Reads `count` bytes, all or nothing.
@@ -54,17 +71,19 @@ extension ProcessHandle {
         }
     }
 
-    /// process_vm_readv(2) honours page protection; `/proc/PID/mem` reads what the process itself could not, so it is
-    /// asked for what the first leaves.
+    /// `/proc/PID/mem` is this process's memory for good; process_vm_readv(2) goes by the pid, which may pass to another
+    /// process when ours ends, and is asked only if the first could not be opened.
     private func fill(_ base: UnsafeMutablePointer<UInt8>, count: Int, from address: UInt64) -> Int {
         var done = 0
         while done < count {
             let (place, overflow) = address.addingReportingOverflow(UInt64(done))
             if overflow { break }
-            var range = clinux_range(address: place, length: UInt64(count - done))
-            var result = unsafe clinux_process_vm_readv(instance.pid, base + done, count - done, &range, 1)
-            if result <= 0, memory >= 0 {
+            let result: Int
+            if memory >= 0 {
                 result = unsafe clinux_pread(memory, base + done, count - done, place)
+            } else {
+                var range = clinux_range(address: place, length: UInt64(count - done))
+                result = unsafe clinux_process_vm_readv(instance.pid, base + done, count - done, &range, 1)
             }
             if result <= 0 { break }
             done += result
@@ -72,8 +91,8 @@ extension ProcessHandle {
         return done
     }
 
-    /// Reads several ranges with as few system calls as possible, for stacks of many threads under a stop. A range
-    /// that cannot be read whole gives what could be read of it.
+    /// Reads several ranges with as few system calls as possible, for stacks of many threads under a stop (which keeps
+    /// the pid from being used again). A range that cannot be read whole gives what could be read of it.
     package func read(_ ranges: [Range<UInt64>]) -> [[UInt8]] {
         var results: [[UInt8]] = []
         results.reserveCapacity(ranges.count)

@@ -38,7 +38,8 @@ package struct ProcessHandle: ~Copyable {
         guard directory >= 0 else { throw ProcFile.error(directory, "/proc/\(pid)") }
         let folder = Descriptor(Int32(truncatingIfNeeded: directory))
         let instance = try Self.instance(pid: pid, directory: folder.number)
-        let memory = Descriptor.open("mem", in: folder.number, flags: OpenFlags.readWrite)
+        let prefix = Self.memoryPrefix(pid: pid, directory: folder.number)
+        let memory = Descriptor.open(prefix + "mem", in: folder.number, flags: OpenFlags.readWrite)
         // The pidfd came first: if its process still lives, the directory is that process's and no later one's.
         guard clinux_pidfd_send_signal(pidfd.number, 0) != -Int(ErrorNumber.noProcess) else {
             throw InspectionError(.exited, "process \(pid) has ended", errno: ErrorNumber.noProcess)
@@ -77,13 +78,30 @@ package struct ProcessHandle: ~Copyable {
         try ProcFile.contents(path, in: folder.number)
     }
 
+    /// Where the files that concern memory are: `""` for the process itself, `task/TID/` of a living thread if the main
+    /// thread has ended before the others (pthread_exit), because it then has no memory any more.
+    var memoryPrefix: String { Self.memoryPrefix(pid: instance.pid, directory: directory) }
+
+    private static func memoryPrefix(pid: Int32, directory: Int32) -> String {
+        func hasEnded(_ path: String) -> Bool {
+            guard let bytes = try? ProcFile.contents(path, in: directory), let stat = StatParser.stat(bytes) else {
+                return true
+            }
+            return stat.state == 0x5a || stat.state == 0x58
+        }
+        guard hasEnded("task/\(pid)/stat") else { return "" }
+        let others = (try? ProcFile.numbers(in: "task", of: directory)) ?? []
+        guard let living = others.first(where: { $0 != pid && !hasEnded("task/\($0)/stat") }) else { return "" }
+        return "task/\(living)/"
+    }
+
     private static func instance(pid: Int32, directory: Int32) throws(InspectionError) -> ProcessInstance {
         let bytes = try ProcFile.contents("stat", in: directory)
         guard let stat = StatParser.stat(bytes) else {
             throw InspectionError(.malformed, "/proc/\(pid)/stat cannot be understood")
         }
         var file = clinux_file()
-        let result = unsafe clinux_stat(directory, "exe", 1, &file)
+        let result = unsafe clinux_stat(directory, memoryPrefix(pid: pid, directory: directory) + "exe", 1, &file)
         // Kernel threads and zombies have no executable; without privilege it cannot be told.
         let executable =
             result < 0

@@ -12,6 +12,14 @@ package enum SystemFacts {
         return bytes.split { $0 == 0x20 || $0 == 0x0a }.last.flatMap(DecimalBytes.value).flatMap(Int32.init(exactly:))
     }
 
+    /// State letter of a task by its id alone; nil if there is none. (Safe only while the id cannot be given anew, as for
+    /// a task that we trace.)
+    package static func state(of tid: Int32) -> UInt8? {
+        let bytes = try? ProcFile.contents("/proc/\(tid)/stat", in: OpenFlags.currentDirectory)
+        // The group's stat of a dead leader shows the leader's own state.
+        return bytes.flatMap { StatParser.stat($0)?.state }
+    }
+
     /// `vm.mmap_min_addr`: the lowest address that may be mapped; the usual 64 KiB if it cannot be read.
     package static func lowestAddress() -> UInt64 {
         let bytes = try? ProcFile.contents("/proc/sys/vm/mmap_min_addr", in: OpenFlags.currentDirectory)

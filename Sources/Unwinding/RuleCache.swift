@@ -16,7 +16,7 @@ struct RuleCache {
         /// The registers that have a rule, the return address among them.
         let restores: [Restore]
         let isSignalFrame: Bool
-        /// Offset of the CIE, for errors.
+        /// Offset of the FDE, for errors.
         let offset: Int
         /// The section that expressions lie in.
         let bytes: [UInt8]

@@ -39,6 +39,7 @@ package struct Unwinder<Memory: MemoryReader, Tables: FrameTableProvider> {
     /// - Parameter registers: the thread's registers; at least `rip` and `rsp`.
     package mutating func unwind(_ registers: RegisterValues) -> Backtrace {
         var frames: [Backtrace.Frame] = []
+        frames.reserveCapacity(max(0, min(frameLimit, 32)))
         var current = registers
         var isReturnAddress = false
         // What the next CFA must lie above: the stack pointer, then each CFA.

@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 
 import Approval
+import ELF
 import LivePatch
 import Testing
 
@@ -115,6 +116,22 @@ import Testing
             return nil
         } catch {
             return error.code
+        }
+    }
+
+    /// Records that share their bytes would let a small file fill the memory.
+    @Test func entriesShareNoBytes() throws {
+        let name = Array("answer\0\0".utf8) + Example.old
+        let start = try #require(file.indices.first { file[$0...].starts(with: name) })
+        let record = start - 64
+        var greedy = file
+        greedy[record + 8] = 0x5c  // as many expected bytes as the section has
+        greedy[record + 12] = 0  // from its start
+        #expect(code(of: redigested(greedy)) == .malformed)
+        do throws(PatchFormatError) {
+            _ = try read(redigested(greedy))
+        } catch {
+            #expect(error.underlying?.reason == "its records name more bytes than there are")
         }
     }
 

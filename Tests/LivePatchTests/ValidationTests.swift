@@ -40,6 +40,7 @@ import Testing
         ("long identifier", .inconsistent, { $0.identifier = String(repeating: "x", count: 129) }),
         ("requires itself", .inconsistent, { $0.requires = ["CVE-2026-0001"] }),
         ("requires twice", .inconsistent, { $0.requires = ["a", "b", "a"] }),
+        ("requires too many", .tooLarge, { $0.requires = (0...64).map { "CVE-\($0)" } }),
         ("escape in a text", .inconsistent, { $0.provenance.reasons = ["\u{1b}[2J"] }),
         ("C1 in a text", .inconsistent, { $0.target.name = "\u{9b}" }),
         ("NUL in a text", .inconsistent, { $0.provenance.suite = "a\0b" }),
@@ -120,6 +121,7 @@ import Testing
 
     private static let symbols: [Change] = [
         ("nameless symbol", .inconsistent, { $0.symbols[0].name = "" }),
+        ("too long names", .tooLarge, { $0.symbols[0].name = String(repeating: "x", count: (4 << 20) + 1) }),
         ("reserved symbol", .inconsistent, { $0.symbols[0].name = ".Lmoult.target.1120" }),
         ("symbol behind the target", .inconsistent, { $0.symbols[0].place = .target(.max) }),
         ("symbol longer than the target", .inconsistent, { $0.symbols[0].size = .max }),

@@ -128,7 +128,8 @@ struct AppliedStatusTests {
         var otherBuild = Samples.patch("P", for: "b")
         otherBuild.memory.patchDigest = Samples.digest("P")
         let otherPlace = Samples.patch("P", for: "a", entry: 0x90_0000)
-        for patch in [otherBuild, otherPlace] {
+        let otherBias = Samples.patch("P", for: "a", bias: 0x10_0010)
+        for patch in [otherBuild, otherPlace, otherBias] {
             let status = status([Samples.process(1, [Samples.object("a")], [patch])], wanted)
             #expect(status.lines.first?.applied.isEmpty == true)
             #expect(status.result != .newestApplied)

@@ -80,11 +80,19 @@ package enum Command {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // The tests' own threads run with signals blocked, which would be inherited.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         let variables =
             environment ?? ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
         var pid: pid_t = 0
         let result = withStrings([path] + arguments) { argv in
-            withStrings(variables) { envp in posix_spawn(&pid, path, &actions, nil, argv, envp) }
+            withStrings(variables) { envp in posix_spawn(&pid, path, &actions, &attributes, argv, envp) }
         }
         guard result == 0 else { throw TestProgram.Failure(text: "cannot start \(path): errno \(result)") }
         return pid

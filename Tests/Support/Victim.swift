@@ -65,6 +65,11 @@ package final class Victim: @unchecked Sendable {
     /// Rounds of each thread.
     package var progress: [UInt64] { (0..<threads).map { field(8 + $0) } }
 
+    /// Sets a counter, as a word to the program.
+    package func setProgress(_ index: Int, _ value: UInt64) {
+        UnsafeMutableRawPointer(memory + 8 + index).storeBytes(of: value, as: UInt64.self)
+    }
+
     /// Whether it lives (not even a zombie).
     package var isAlive: Bool {
         var info = siginfo_t()

@@ -111,6 +111,8 @@ struct clinux_file {
 };
 /// openat(2) with O_CLOEXEC; AT_FDCWD is -100.
 long clinux_openat(int32_t directory, const char *path, int32_t flags);
+/// flock(2), exclusive and without waiting: -EWOULDBLOCK if another open file holds it.
+long clinux_lock(int32_t descriptor);
 /// close(2).
 long clinux_close(int32_t descriptor);
 /// read(2).

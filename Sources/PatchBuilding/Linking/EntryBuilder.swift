@@ -80,6 +80,9 @@ struct EntryBuilder {
         if !inside.isEmpty {
             note(.branchIntoEntry, name, "\(name) jumps back to its own first byte.")
         }
+        if decoded.returns.contains(where: { $0 < Entry.overwrittenSize }) {
+            note(.branchIntoEntry, name, "A call in \(name) returns into its first bytes.")
+        }
         let (prologue, relocation) = relocate(expected, decoded: decoded, address: address, name: name)
         let frame = (try? shipped.frames.description(index: shipped.functions[index].descriptionIndex))
             .flatMap { try? shipped.frames.extracted($0) }

@@ -14,6 +14,8 @@ struct InstructionDecoder {
         var shapes: [InstructionShape] = []
         /// Where its jumps lead (not its calls), as addresses.
         var jumps: [UInt64] = []
+        /// Offsets that its calls return to.
+        var returns: [Int] = []
         /// Offset of a byte that is no instruction, or nil if all are.
         var undecodable: Int?
     }
@@ -50,6 +52,7 @@ struct InstructionDecoder {
                 break
             }
             offset += Int(instruction.length)
+            if instruction.mnemonic == ZYDIS_MNEMONIC_CALL { function.returns.append(offset) }
         }
         return function
     }

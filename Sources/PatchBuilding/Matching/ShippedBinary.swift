@@ -233,8 +233,8 @@ struct ShippedBinary: Sendable {
     private static func readDynamic(
         _ image: borrowing ELFImage
     ) throws(ELFError) -> ([String: [Export]], [Int: DynamicRelocation]) {
-        guard let dynamic = try image.dynamic else { return ([:], [:]) }
-        let table = try dynamic.symbols
+        // The section tells how many symbols there are; the hash table leaves undefined ones out.
+        guard let dynamic = try image.dynamic, let table = try image.dynamicSymbols else { return ([:], [:]) }
         let versions = try dynamic.versions
         var names: [String] = []
         var versionNames: [String] = []
@@ -244,7 +244,7 @@ struct ShippedBinary: Sendable {
             let name = try table.name(of: symbol)
             names.append(name)
             var version = ""
-            if let versions, let found = try versions.version(ofSymbol: index) {
+            if let versions, index < versions.count, let found = try versions.version(ofSymbol: index) {
                 version = try versions.name(of: found)
             }
             versionNames.append(version)

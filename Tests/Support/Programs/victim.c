@@ -149,6 +149,28 @@ static int periodic_timer(void) {
 
 static uint32_t futex_word;
 
+static __thread volatile int usr2_runs;
+static void on_usr2(int signal) {
+    (void)signal;
+    usr2_runs++;
+}
+
+// A timer that sends SIGUSR2 to the calling thread every 5 ms.
+static void start_usr2(void) {
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR2};
+    event._sigev_un._tid = gettid();
+    timer_t timer;
+    struct itimerspec period = {{0, 5000000}, {0, 5000000}};
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || timer_settime(timer, 0, &period, NULL) != 0) abort();
+}
+
+// After a wait with a mask of its own: our mask is back, and if the call was interrupted a handler has run.
+static int mask_is_back(int runs_before, int was_interrupted) {
+    sigset_t now;
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    return sigismember(&now, SIGUSR2) && (!was_interrupted || usr2_runs > runs_before);
+}
+
 static void *rounds(void *argument) {
     int index = (int)(intptr_t)argument;
     char kind = kinds[index];
@@ -163,6 +185,9 @@ static void *rounds(void *argument) {
     if (kind == 'E') epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event);
     if (kind == 'R') descriptor = pair_of_sockets(20);
     if (kind == 'm') semaphore = semget(IPC_PRIVATE, 1, 0600);
+    sigset_t empty;
+    int runs;
+    sigemptyset(&empty);
     if (kind == 's' && sigaltstack(&stack, NULL) != 0) abort();
     if (kind == 'c') {
         struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -172,6 +197,7 @@ static void *rounds(void *argument) {
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (kind == 'u' || kind == 'U') start_usr2();
     for (;;) {
         switch (kind) {
         case 'a': spin_checked(index); break;
@@ -213,6 +239,18 @@ static void *rounds(void *argument) {
         }
         case 't':
             if (sigtimedwait(&set, NULL, &limit) != -1 || errno != EAGAIN) wrong(kind, errno);
+            break;
+        case 'u': // sigsuspend: returns with EINTR after a handler, and never else
+            runs = usr2_runs;
+            if (sigsuspend(&empty) != -1 || errno != EINTR || !mask_is_back(runs, 1)) wrong(kind, EPROTO);
+            break;
+        case 'U': // ppoll with a mask: interrupted by a handler, or the time is over
+            runs = usr2_runs;
+            if (ppoll(NULL, 0, &limit, &empty) != -1)
+                count = 0;
+            else
+                count = 1;
+            if ((count && errno != EINTR) || !mask_is_back(runs, (int)count)) wrong(kind, EPROTO);
             break;
         case 'M': { // maps and unmaps, to be in the way of a search for room
             void *memory = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -276,7 +314,9 @@ int main(int argc, char **argv) {
     kinds = argv[2];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct sigaction usr1 = {.sa_handler = on_usr1, .sa_flags = SA_ONSTACK}, rt = {.sa_handler = on_rt};
+    struct sigaction usr2 = {.sa_handler = on_usr2};
     sigaction(SIGUSR1, &usr1, NULL);
+    sigaction(SIGUSR2, &usr2, NULL);
     int has_filter = 0, ends_leader = 0;
     for (int i = 3; i < argc; i++) {
         if (!strcmp(argv[i], "seccomp-allow")) has_filter = 1;
