@@ -3,9 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-import Approval
 import Foundation
-import LivePatch
 import PatchPlan
 import ProcessInspection
 import ProcessPatching
@@ -13,24 +11,11 @@ import TestSupport
 import Testing
 
 @Suite(.serialized) struct CycleTests {
-    private func file(_ patch: Patch) throws -> PatchFile {
-        let bytes = try PatchWriter.write(patch) { SHA256.digest(of: $0).bytes }
-        return PatchFile(patch: patch, digest: try WholeFile.verify(bytes.span.bytes).bytes, path: patch.identifier)
-    }
-
-    private func halves() throws -> [PatchFile] {
-        let workshop = try Workshop.shared.get()
-        return [
-            try file(workshop.patch("one", ["one_run", "one_mix"], requires: ["FIX-two"])),
-            try file(workshop.patch("two", ["two_encode", "two_decode"])),
-        ]
-    }
-
     /// Apply, verify, use, undo, verify: a hundred times, while the process calls the code all the time.
     @Test func aHundredTimes() throws {
         let workshop = try Workshop.shared.get()
         let program = try Halves(threads: 4, workshop: workshop)
-        let files = try halves()
+        let files = try PatchFiles.halves(workshop)
         let patcher = Patcher(kernel: .current())
         let instance = try program.instance
         #expect(program.makesProgress())
