@@ -159,7 +159,7 @@ import Testing
         func poke(_ bytes: [UInt8], at address: UInt64) {
             #expect(pwrite(memory, bytes, bytes.count, off_t(Int64(bitPattern: address))) == bytes.count)
         }
-        kill(program.pid, SIGSTOP)
+        try program.stop()
         for offset in [0, 7, entry.expected.count - 1] {
             let byte = entry.expected[offset]
             poke([byte ^ 4], at: address + UInt64(offset))
@@ -177,7 +177,7 @@ import Testing
         // After applying, someone changes a jump back: verify says so, undo refuses.
         #expect(patcher().apply(files, to: try program.instance).outcome == .done)
         let jump = try handle.read(address, count: 5)
-        kill(program.pid, SIGSTOP)
+        try program.stop()
         poke([0xCC], at: address)
         let verified = patcher().verify(nil, in: try program.instance)
         #expect(verified.differences.map(\.kind) == [.entryAltered])
@@ -255,5 +255,32 @@ import Testing
             return
         }
         #expect(missing.reason == .notApplied)
+    }
+
+    /// What another applied patch needs stays.
+    @Test func whatOthersNeed() throws {
+        let workshop = try Workshop.shared.get()
+        let program = try Halves(threads: 1, workshop: workshop)
+        let files = try PatchFiles.halves(workshop)
+        let instance = try program.instance
+        let patcher = patcher(seconds: 20)
+        #expect(patcher.apply([files[1]], to: instance).outcome == .done)
+        #expect(patcher.apply([files[0]], to: instance).outcome == .done)
+        #expect(patcher.status(of: instance).transactions.count == 2)
+        guard case .refused(let refusal) = patcher.undo("FIX-two", in: instance).outcome else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(refusal.reason == .requiredByOther)
+        // Both are applied, though not together.
+        #expect(patcher.verify(files, in: instance).isWhole)
+        #expect(patcher.apply(files, to: instance).outcome == .alreadyDone)
+        #expect(patcher.undo("FIX-one", in: instance).outcome == .done)
+        #expect(patcher.undo("FIX-two", in: instance).outcome == .done)
+        #expect(program.answersNow() == (true, false))
+        // Together they are another transaction, with patch memory of its own.
+        #expect(patcher.apply(files, to: instance).outcome == .done)
+        #expect(program.answersNow() == (false, true))
+        #expect(patcher.undo("FIX-two", in: instance).outcome == .done)
     }
 }
