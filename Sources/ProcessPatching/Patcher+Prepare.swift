@@ -231,7 +231,7 @@ extension Patcher {
     ) throws(PatchingError) -> PreparedTransaction {
         var places: [PreparedTransaction.Place] = []
         for member in members {
-            for address in [member.address] + member.entries.map(\.address) {
+            for address in [member.address, member.stateAddress] + member.entries.map(\.address) {
                 guard let mapping = survey.mapping(at: address), mapping.isExecutable else {
                     throw .later(
                         Refusal(

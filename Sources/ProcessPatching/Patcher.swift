@@ -130,8 +130,8 @@ package struct Patcher {
         let pid = instance.pid
         let handle = try hold(instance)
         let mappings = try inspecting(pid) { () throws(InspectionError) in try handle.mappingsAsShown() }
-        let survey = ProcessSurvey(handle, mappings: mappings, sha256: sha256)
         let objects = handle.loadedObjects(in: mappings)
+        let survey = ProcessSurvey(handle, mappings: mappings, objects: objects, sha256: sha256)
         var process = ControlledProcess(handle, limits: options.limits)
         switch try prepare(&process, survey, objects, &mapped) {
         case .possible:
@@ -202,7 +202,8 @@ package struct Patcher {
     /// word is written before the first jump.
     private func unmap(_ ranges: [AddressRange], in instance: ProcessInstance) {
         guard let handle = try? hold(instance), let mappings = try? handle.mappingsAsShown() else { return }
-        let survey = ProcessSurvey(handle, mappings: mappings, sha256: sha256)
+        let survey = ProcessSurvey(
+            handle, mappings: mappings, objects: handle.loadedObjects(in: mappings), sha256: sha256)
         var process = ControlledProcess(handle, limits: options.limits)
         for range in ranges {
             let isUntouched: Bool
