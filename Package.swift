@@ -141,7 +141,7 @@ let tests: [Target] = [
         name: "ProcessPatchingTests",
         dependencies: [
             "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
-            "Unwinding", "Approval", "TestSupport", "moult-applier",
+            "Unwinding", "Approval", "TestSupport",
         ], exclude: ["Programs"], swiftSettings: settings),
     .target(
         name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
