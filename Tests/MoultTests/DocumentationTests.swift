@@ -70,7 +70,7 @@ struct DocumentationTests {
         let files = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
         for case let file as URL in files where file.pathExtension == "swift" {
             let text = try String(contentsOf: file, encoding: .utf8)
-            for match in text.matches(of: /reason(?:: |", )"([a-z]+(?:-[a-z]+)*)"/) { inCode.insert(String(match.1)) }
+            for match in text.matches(of: /reason(?:: |"] = )"([a-z]+(?:-[a-z]+)*)"/) { inCode.insert(String(match.1)) }
         }
         let inTable = try names("Reasons")
         #expect(inCode.subtracting(inTable).sorted() == [])

@@ -97,7 +97,7 @@ struct StatusTests {
     func reusedInstance() throws {
         let run = try run(
             """
-            i=$("$M" targets --pid $a --format json | sed -n 's/.*"instance": "\\(.*\\)".*/\\1/p')
+            i=$("$M" targets --pid $a --format json | sed -n 's/.*"instance":"\\([^"]*\\)".*/\\1/p')
             m status --pid "$i" | cut -c 1-15
             m status --pid "${i%?}0" $P | cut -c 1-15
             m status --pid "${i%?}1" $P | cut -c 1-15

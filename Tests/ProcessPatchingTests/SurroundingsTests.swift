@@ -69,7 +69,7 @@ import Testing
             ["--reuid=65534", "--regid=65534", "--clear-groups", applier, "apply"] + files(workshop)
                 + ["--pid", "\(program.pid)", "--format", "json"])
         #expect(result.status == 2, "\(result.output)")
-        #expect(result.output.contains("\"reason\": \"no-permission\""), "\(result.output)")
+        #expect(result.output.contains("\"reason\":\"no-permission\""), "\(result.output)")
         #expect(program.answersNow() == (true, false))
     }
 
