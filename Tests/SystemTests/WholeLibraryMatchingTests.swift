@@ -21,7 +21,8 @@ import Testing
 
     /// What the linker adds itself or takes from the C library's start files and static part.
     static let notOfObjects: Set<String> = [
-        "_init", "_fini", "deregister_tm_clones", "register_tm_clones", "__do_global_dtors_aux", "frame_dummy", "atexit",
+        "_init", "_fini", "deregister_tm_clones", "register_tm_clones", "__do_global_dtors_aux", "frame_dummy",
+        "atexit",
     ]
 
     @Test(arguments: [(name: "libssl.so.3", functions: 1291), (name: "libcrypto.so.3", functions: 10_913)])
