@@ -7,7 +7,7 @@
 struct Pairing {
     private(set) var comparison: ItemComparison
     private var taken: [Bool]
-    /// Names of functions and data that could not be told apart with certainty; they were paired by name.
+    /// Names of functions and data that could not be told apart with certainty; they were paired by order or name.
     private(set) var uncertain: Set<String> = []
 
     init(pre: ItemTable, post: ItemTable) {
@@ -161,6 +161,11 @@ struct Pairing {
         } else {
             for first in left { uncertain.insert(name(first, in: comparison.pre)) }
             for second in post { uncertain.insert(name(second, in: comparison.post)) }
+            // The compiler's order is the likeliest: where what uses them then compares equal, it is right.
+            if left.count == post.count {
+                for (first, second) in zip(left, post) { pair(first, second) }
+                return
+            }
         }
         pairByName(left, post)
     }
