@@ -86,6 +86,53 @@ struct MatchingTests {
         #expect(placement.objects.allSatisfy { $0.functions.count >= 1 })
     }
 
+    @Test("Hidden functions with the same code are told apart by the variables that others tell the places of")
+    func hiddenTwins() throws {
+        let hidden = "__attribute__((visibility(\"hidden\")))"
+        let body = "(int x) { value += x; return (x * 77 + 1234567) ^ (x << 3) ^ value; }"
+        let fixture = try MatchingFixture([
+            (
+                "a.c",
+                "extern \(hidden) int value_a;\n\(hidden) int a\(body.replacingOccurrences(of: "value", with: "value_a"))"
+            ),
+            (
+                "b.c",
+                "extern \(hidden) int value_b;\n\(hidden) int b\(body.replacingOccurrences(of: "value", with: "value_b"))"
+            ),
+            (
+                "c.c",
+                "\(hidden) int value_a; \(hidden) int value_b; int both(int x) { return value_a * x + value_b / (x + 5) + x * 99; }"
+            ),
+        ])
+        defer { fixture.remove() }
+        let truth = try fixture.symbolTable()
+        let placement = try ObjectMatching.place(try fixture.objects(), in: fixture.shipped)
+        #expect(placement.objects[0].functions.first?.address == truth["a"])
+        #expect(placement.objects[1].functions.first?.address == truth["b"])
+        // Without the third object nothing tells them apart.
+        let alone = try ObjectMatching.place(Array(try fixture.objects().dropFirst().dropLast()), in: fixture.shipped)
+        #expect(alone.objects[0].code.map(\.status) == [.ambiguous(places: 2)])
+    }
+
+    @Test("Hidden functions with the same code are told apart by their strings")
+    func twinsWithStrings() throws {
+        let text = { (name: String) in
+            """
+            __attribute__((visibility("hidden"))) const char *\(name)(int x) {
+                return x * 77 + 1234567 > (x << 3) ? "the string of \(name)" : 0;
+            }
+            """
+        }
+        let fixture = try MatchingFixture([("a.c", text("a")), ("b.c", text("b"))])
+        defer { fixture.remove() }
+        let truth = try fixture.symbolTable()
+        for (index, name) in ["a", "b"].enumerated() {
+            let placement = try ObjectMatching.place([try fixture.objects()[index]], in: fixture.shipped)
+            #expect(placement.objects[0].functions.first?.address == truth[name])
+            #expect(placement.objects[0].differingLiterals == 0)
+        }
+    }
+
     @Test("Code that is there twice and that nothing tells apart is ambiguous")
     func ambiguous() throws {
         let body = "(int x) { int y = x * 77 + 1234567; return y ^ (y >> 7) ^ (x << 3) ^ 0x55aa55aa; }"

@@ -32,7 +32,7 @@ struct ObjectDiff: Sendable {
     /// Sections before the fix.
     var removedData: [Int] = []
     /// Names of what could not be told apart.
-    let uncertain: Set<String>
+    private let uncertain: Set<String>
 
     /// Whether nothing differs.
     var isEmpty: Bool {
@@ -72,6 +72,26 @@ struct ObjectDiff: Sendable {
             if item.kind == .code { addedCode.insert(item.section) } else { addedData.append(item.section) }
         }
         group(changedCode: changedCode, addedCode: addedCode)
+    }
+
+    /// Names of what could not be told apart and is changed or used by a changed or added function, sorted.
+    ///
+    /// A wrong pair makes what uses it look changed, so only these matter.
+    func uncertainNames() -> [String] {
+        var result: Set<String> = []
+        for function in changed + added + removed {
+            for section in function.pre { collect(section, in: pre, into: &result) }
+            for section in function.post { collect(section, in: post, into: &result) }
+        }
+        for section in changedData { collect(section, in: pre, into: &result) }
+        return result.intersection(uncertain).sorted()
+    }
+
+    private func collect(_ section: Int, in table: ItemTable, into result: inout Set<String>) {
+        if let item = table.items[section] { result.insert(item.name) }
+        for relocation in table.object.sections[section].relocations {
+            if let item = table.item(ofSymbol: relocation.symbol) { result.insert(item.name) }
+        }
     }
 
     /// Puts cold parts to their functions: a function is changed where one of its parts is.

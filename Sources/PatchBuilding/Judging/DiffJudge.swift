@@ -38,7 +38,7 @@ struct DiffJudge {
             guard let item = diff.pre.items[function.pre[0]], item.isGlobal else { continue }
             note(.removedFunction, function.name, "The fix removes \(function.name), which others may still call.")
         }
-        for name in diff.uncertain.sorted() {
+        for name in diff.uncertainNames() {
             note(.ambiguousName, name, "\(name) of \(object) cannot be told from others of its name with certainty.")
         }
     }
