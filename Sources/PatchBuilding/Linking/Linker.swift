@@ -177,7 +177,7 @@ struct Linker {
             return merged(relocation, symbol: symbol, unit: number, section: target, owner: owner)
         }
         if symbol.type == .indirectFunction, symbol.isLocal || use == .address {
-            note(.indirectFunction, symbol.name, "\(owner) uses \(symbol.name), which is chosen at start by a resolver.")
+            note(.indirectFunction, symbol.name, "\(owner) uses \(symbol.name), which a resolver chooses at start.")
             return nil
         }
         // Of weak definitions the linker may have taken another object's.
