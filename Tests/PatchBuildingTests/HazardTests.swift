@@ -38,6 +38,29 @@ private enum Hazards {
         int set_older(int x) { return older += x; }
         int set_newer(int x) { return newer -= x; }
         int sampled(int i) { return samples[i]++; }
+
+        extern int ext(int x);
+        static __attribute__((noinline)) int one(int x) { int r = ext(x); return r * 3 + ext(r + 1); }
+        static __attribute__((noinline)) int two(int x) { int r = ext(x); return r * 3 + ext(r + 1); }
+        int call_one(int x) { return one(x) + 1; }
+        int call_two(int x) { return two(x) + 2; }
+        int vector(int x) {
+            volatile int memory[4] = {x, x, x, x};
+            int copy[4], sum = 0;
+            const int add[4] = {1, 2, 3, 4};
+            __builtin_memcpy(copy, (void *)memory, sizeof copy);
+            for (int i = 0; i < 4; i++) copy[i] += add[i];
+            __builtin_memcpy((void *)memory, copy, sizeof copy);
+            for (int i = 0; i < 4; i++) sum += memory[i] * (i + 1);
+            return sum;
+        }
+        int jumps(int x) {
+            static const void *const labels[] = {&&a, &&b, &&c};
+            goto *labels[x];
+            a: return 11;
+            b: return ext(22);
+            c: return ext(33);
+        }
         """
 
     static let second = """
@@ -47,6 +70,7 @@ private enum Hazards {
         static void *choose(void) { return implementation; }
         __attribute__((visibility("hidden"), ifunc("choose"))) int picked(int x);
         int reader(int x) { return bound(x) - tunable; }
+        int ext(int x) { return x + 2; }
         """
 
     static let fixture = Result { try MatchingFixture([("first.c", first), ("second.c", second)]) }
@@ -152,5 +176,60 @@ struct HazardTests {
         ])
         #expect(outcome.judgement.word == "review", "\(outcome.judgement)")
         #expect(outcome.patch == nil)
+    }
+
+    /// Exchanges functions and looks at what comes out before and after.
+    private func compare(
+        _ old: String, _ new: String, call: String, _ argument: Int32, before: Int32, after: Int32
+    ) throws {
+        let fixture = try Hazards.fixture.get()
+        let outcome = try Hazards.outcome([(old, new)])
+        let patch = try #require(outcome.patch, "\(outcome.judgement)")
+        let loaded = try LoadedPatch(library: fixture.library, patch: patch)
+        defer { loaded.close() }
+        #expect(loaded.call(call, argument) == before)
+        try loaded.jump(toGates: false)
+        #expect(loaded.call(call, argument) == after)
+        try loaded.undo()
+    }
+
+    @Test("Two functions that the compiler made one are not exchanged for each other")
+    func foldedFunctions() throws {
+        // `two` is one more name of `one` in the target. ext(5) is 7, ext(8) is 10.
+        let old = "(int x) { int r = ext(x); return r * 3"
+        let new = "(int x) { int r = ext(x); return r * 4"
+        try compare("two" + old, "two" + new, call: "call_two", 5, before: 33, after: 40)
+        let outcome = try Hazards.outcome([("one" + old, "one" + new)])
+        #expect(outcome.functions.map(\.name) == ["call_two", "one", "two"])
+        #expect(outcome.judgement.reasons.map(\.code).contains(.functionsDependOnEachOther), "\(outcome.judgement)")
+    }
+
+    @Test("Constants that vector instructions read are aligned")
+    func vectorConstants() throws {
+        try compare("add[4] = {1, 2, 3, 4}", "add[4] = {1, 2, 3, 5}", call: "vector", 0, before: 30, after: 34)
+    }
+
+    @Test("A table of labels leads into the old function")
+    func labels() throws {
+        let outcome = try Hazards.outcome([("return ext(22)", "return ext(23)")])
+        #expect(outcome.judgement.word == "review", "\(outcome.judgement)")
+    }
+
+    @Test("Without interposition the compiler knows of exported functions what it knows of static ones")
+    func withoutInterposition() throws {
+        let source = """
+            __attribute__((noinline)) int deep(int x) { return x * 3 + 1; }
+            __attribute__((noinline)) int middle(int x) { return deep(x + 1) ^ 5; }
+            int outer(int a, int b, int c) { int r = middle(a); return r + b * c + a; }
+            """
+        for (flag, word) in [("-fno-semantic-interposition", "quiescent"), ("-fsemantic-interposition", "automatic")] {
+            let fixture = try MatchingFixture([("first.c", source)], compilerFlags: ["-g", flag])
+            defer { fixture.remove() }
+            let outcome = try fixture.outcome([
+                ("first.c", "x * 3 + 1", "(x * 3) ^ (x << 2) * (x | 5) + (x * 7) * (x - 3)"),
+                ("first.c", "+ b * c + a", "+ b * c - a"),
+            ])
+            #expect(outcome.judgement.word == word, "\(flag): \(outcome.judgement)")
+        }
     }
 }
