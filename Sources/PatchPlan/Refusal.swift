@@ -40,6 +40,15 @@ package struct Refusal: Error, Sendable, Equatable {
         // What is wrong with the file.
         case fileUnreadable = "file-unreadable"
         case fileInvalid = "file-invalid"
+        case fileTruncated = "file-truncated"
+        case digestMismatch = "digest-mismatch"
+        case notPatch = "not-a-patch"
+        case formatVersion = "format-version"
+        case machine
+        case patchMalformed = "patch-malformed"
+        case patchTooLarge = "patch-too-large"
+        case patchInconsistent = "patch-inconsistent"
+        case patchNotCanonical = "patch-not-canonical"
     }
 
     /// What is wrong.

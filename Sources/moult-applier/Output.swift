@@ -32,7 +32,7 @@ struct Output {
 
     /// Patches one process after the other and reports.
     func write(
-        patching chosen: [Result<ProcessInstance, Refusal>], files: [PatchFile],
+        patching chosen: [Result<ProcessInstance, Unreachable>], files: [PatchFile],
         _ body: (ProcessInstance) -> PatchingReport
     ) -> ExitCode {
         guard !chosen.isEmpty else {
@@ -46,7 +46,8 @@ struct Output {
         for item in chosen {
             switch item {
             case .success(let instance): reports.append(body(instance))
-            case .failure(let refusal): reports.append(PatchingReport(pid: 0, outcome: .refused(refusal)))
+            case .failure(let process):
+                reports.append(PatchingReport(pid: process.pid, outcome: .refused(process.refusal)))
             }
             if format == .text, let report = reports.last { writeText(report) }
         }
@@ -179,7 +180,7 @@ struct Output {
 
     /// Compares one process after the other and reports.
     func write(
-        verifying chosen: [Result<ProcessInstance, Refusal>], _ body: (ProcessInstance) -> VerificationReport
+        verifying chosen: [Result<ProcessInstance, Unreachable>], _ body: (ProcessInstance) -> VerificationReport
     ) -> ExitCode {
         guard !chosen.isEmpty else {
             return fail(
@@ -189,9 +190,9 @@ struct Output {
         for item in chosen {
             switch item {
             case .success(let instance): reports.append(body(instance))
-            case .failure(let refusal):
-                var report = VerificationReport(pid: 0)
-                report.refusal = refusal
+            case .failure(let process):
+                var report = VerificationReport(pid: process.pid)
+                report.refusal = process.refusal
                 reports.append(report)
             }
         }

@@ -15,24 +15,27 @@ extension PatchFile {
 
     /// Reads a patch file: its whole digest first, then what it says.
     ///
-    /// - Throws: `Refusal` (`fileUnreadable`, `fileInvalid`).
+    /// - Throws: `Refusal`: `fileUnreadable`, or what is wrong with the file.
     init(reading path: String) throws(Refusal) {
         let bytes = try Self.contents(path)
         let digest: PatchDigest
         do throws(ApprovalError) {
             digest = unsafe try WholeFile.verify(bytes.span.bytes)
         } catch {
-            throw Self.invalid(path, error.reason)
+            throw Self.invalid(path, error.code.rawValue, error.reason)
         }
         do throws(PatchFormatError) {
             self.init(patch: unsafe try PatchReader.read(bytes.span.bytes), digest: digest.bytes, path: path)
         } catch {
-            throw Self.invalid(path, error.reason)
+            throw Self.invalid(path, error.code.rawValue, error.reason)
         }
     }
 
-    private static func invalid(_ path: String, _ reason: String) -> Refusal {
-        Refusal(.fileInvalid, "\(path): \(reason)", remedy: "Get the file again, and look at it with `moult inspect`.")
+    /// The code is one of `ApprovalError` or `PatchFormatError`: refusals have the same words for them.
+    private static func invalid(_ path: String, _ code: String, _ reason: String) -> Refusal {
+        Refusal(
+            Refusal.Reason(rawValue: code) ?? .fileInvalid, "\(path): \(reason)",
+            remedy: "Get the file again, and look at it with `moult inspect`.")
     }
 
     private static func contents(_ path: String) throws(Refusal) -> [UInt8] {
@@ -53,7 +56,7 @@ extension PatchFile {
             }
             if count == 0 { return bytes }
             bytes += buffer[..<count]
-            guard bytes.count <= maximumSize else { throw invalid(path, "it is larger than 1 MiB") }
+            guard bytes.count <= maximumSize else { throw invalid(path, "patch-too-large", "it is larger than 1 MiB") }
         }
     }
 

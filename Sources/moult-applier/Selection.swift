@@ -7,17 +7,25 @@ import Commands
 import PatchPlan
 import ProcessInspection
 
+/// A process that was named and cannot be looked at.
+struct Unreachable: Error {
+    /// The process id that was named.
+    var pid: Int32
+    /// Why, and what to do.
+    var refusal: Refusal
+}
+
 /// The processes that a call is about.
 enum Selection {
     /// What was asked for by `--pid` and `--all`.
     ///
     /// `--pid` takes a number, or the identifier of an instance as `moult targets` prints it: then a process that
     /// got the same number later is refused.
-    static func named(_ arguments: Arguments) throws(UsageError) -> [Result<ProcessInstance, Refusal>]? {
+    static func named(_ arguments: Arguments) throws(UsageError) -> [Result<ProcessInstance, Unreachable>]? {
         let values = arguments.values(of: "pid")
         guard !values.isEmpty else { return nil }
         guard !arguments.has("all") else { throw UsageError("--pid and --all exclude each other") }
-        var chosen: [Result<ProcessInstance, Refusal>] = []
+        var chosen: [Result<ProcessInstance, Unreachable>] = []
         for value in values {
             if let instance = ProcessInstance(identifier: value) {
                 chosen.append(.success(instance))
@@ -30,15 +38,15 @@ enum Selection {
         return chosen
     }
 
-    private static func hold(_ pid: Int32) -> Result<ProcessInstance, Refusal> {
+    private static func hold(_ pid: Int32) -> Result<ProcessInstance, Unreachable> {
         do throws(InspectionError) {
             return .success(try ProcessHandle(pid: pid).instance)
         } catch {
             let reason: Refusal.Reason = error.code == .exited ? .noSuchProcess : .noPermission
-            return .failure(
-                Refusal(
-                    reason, "Process \(pid): \(error.reason)",
-                    remedy: reason == .noSuchProcess ? "Check the process id." : "Run as root."))
+            let refusal = Refusal(
+                reason, "Process \(pid): \(error.reason)",
+                remedy: reason == .noSuchProcess ? "Check the process id." : "Run as root.")
+            return .failure(Unreachable(pid: pid, refusal: refusal))
         }
     }
 

@@ -26,13 +26,26 @@ struct ItemComparison {
         let after = post.object.sections[second]
         guard before.size == after.size, before.isWritable == after.isWritable, before.type == after.type,
             before.isCode == after.isCode, before.relocations.count == after.relocations.count,
-            pre.object.contents(first).elementsEqual(post.object.contents(second))
+            pre.object.contents(first).elementsEqual(post.object.contents(second)),
+            // Code may rely on what data are aligned to, and the target's own stay where they are.
+            before.isCode || before.alignment >= after.alignment, hasSameLayout(first, second)
         else { return false }
         for (old, new) in zip(before.relocations, after.relocations) {
             guard old.offset == new.offset, old.type == new.type else { return false }
             guard refersToSame(old, new) else { return false }
         }
         return true
+    }
+
+    /// Whether what shares a section lies at the same places of it.
+    private func hasSameLayout(_ first: Int, _ second: Int) -> Bool {
+        guard let old = pre.items[first], let new = post.items[second], old.isCompound || new.isCompound else {
+            return true
+        }
+        let layout = { (item: Item, object: ObjectFile) in
+            item.symbols.map { SymbolStem.stem(object.symbols[$0].name) + " \(object.symbols[$0].value)" }.sorted()
+        }
+        return layout(old, pre.object) == layout(new, post.object)
     }
 
     private mutating func refersToSame(_ old: ObjectRelocation, _ new: ObjectRelocation) -> Bool {

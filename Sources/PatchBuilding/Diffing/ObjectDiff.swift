@@ -31,13 +31,16 @@ struct ObjectDiff: Sendable {
     var addedData: [Int] = []
     /// Sections before the fix.
     var removedData: [Int] = []
+    /// Names seen outside of the object that mean another function or datum after the fix (an alias that
+    /// is one no longer): who uses them is the same, byte for byte.
+    var movedNames: [String] = []
     /// Names of what could not be told apart.
     private let uncertain: Set<String>
 
     /// Whether nothing differs.
     var isEmpty: Bool {
         changed.isEmpty && added.isEmpty && removed.isEmpty && changedData.isEmpty && addedData.isEmpty
-            && removedData.isEmpty
+            && removedData.isEmpty && movedNames.isEmpty
     }
 
     /// Compares an object before and after a fix, both with a section for each function and datum.
@@ -72,6 +75,18 @@ struct ObjectDiff: Sendable {
             if item.kind == .code { addedCode.insert(item.section) } else { addedData.append(item.section) }
         }
         group(changedCode: changedCode, addedCode: addedCode)
+        findMovedNames()
+    }
+
+    private mutating func findMovedNames() {
+        var before: [String: Int] = [:]
+        for symbol in pre.object.symbols where !symbol.isLocal {
+            if let section = symbol.section, pre.items[section] != nil { before[symbol.name] = section }
+        }
+        for symbol in post.object.symbols where !symbol.isLocal {
+            guard let section = symbol.section, let old = before[symbol.name], partner[old] != section else { continue }
+            movedNames.append(symbol.name)
+        }
     }
 
     /// Names of what could not be told apart and is changed or used by a changed or added function, sorted.

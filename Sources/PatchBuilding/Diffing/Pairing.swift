@@ -62,6 +62,9 @@ struct Pairing {
             guard let group = groups[key] else { continue }
             if group.pre.count == 1, group.post.count == 1 {
                 pair(group.pre[0], group.post[0])
+                if isOfAnotherFunction(group.pre[0], group.post[0]) {
+                    uncertain.insert(name(group.post[0], in: comparison.post))
+                }
             } else if !group.pre.isEmpty, !group.post.isEmpty {
                 large.append(group)
             }
@@ -168,6 +171,17 @@ struct Pairing {
             }
         }
         pairByName(left, post)
+    }
+
+    /// Whether a variable of a function is used by quite other functions after the fix: two functions may each
+    /// have one of the same name.
+    private func isOfAnotherFunction(_ first: Int, _ second: Int) -> Bool {
+        guard let item = comparison.pre.items[first], item.kind == .variable,
+            SymbolStem.stem(item.name).hasSuffix(".")
+        else { return false }
+        let functions = { (users: Set<String>) in Set(users.map { $0.prefix { $0 != "." } }) }
+        let new = functions(Self.users(of: second, in: comparison.post))
+        return !new.isEmpty && new.isDisjoint(with: functions(Self.users(of: first, in: comparison.pre)))
     }
 
     /// Stems of the names of what refers to a section.

@@ -38,6 +38,11 @@ struct DiffJudge {
             guard let item = diff.pre.items[function.pre[0]], item.isGlobal else { continue }
             note(.removedFunction, function.name, "The fix removes \(function.name), which others may still call.")
         }
+        for name in diff.movedNames {
+            note(
+                .ambiguousName, name,
+                "\(name) of \(object) is another function or datum after the fix; who uses it would not notice.")
+        }
         for name in diff.uncertainNames() {
             note(.ambiguousName, name, "\(name) of \(object) cannot be told from others of its name with certainty.")
         }

@@ -3,8 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-/// Finds out which changed functions refer to each other, directly or by functions and tables that are new,
-/// gone or unchanged data.
+internal import ELF
+
+/// Finds out which changed functions refer to each other, directly or by functions that are new or gone, by
+/// unchanged ones that the compiler knows the callees of, or by unchanged data.
 ///
 /// Where they do, an old function may not go on with a new one: the compiler knows both sides, and may for
 /// example leave values in registers that only the old callee spared (`-fipa-ra`), or have agreed on other
@@ -16,10 +18,17 @@ struct FunctionReferences {
     }
 
     private let units: [RebuiltUnit]
+    /// By unit: whether the compiler had to reckon with another definition of what is seen outside.
+    private let isInterposable: [Bool]
     private var definitions: [String: [Node]] = [:]
 
-    init(_ units: [RebuiltUnit]) {
+    init(_ units: [RebuiltUnit], shipped: ShippedBinary) {
         self.units = units
+        // Nothing interposes what a program defines itself. The option shows in DW_AT_producer.
+        let option = "-fno-semantic-interposition"
+        isInterposable = units.map { unit in
+            shipped.soname != nil && !unit.plain.bytes.contains([UInt8](option.utf8))
+        }
         for (number, unit) in units.enumerated() {
             for isPost in [false, true] {
                 let table = isPost ? unit.diff.post : unit.diff.pre
@@ -67,12 +76,18 @@ struct FunctionReferences {
     }
 
     /// Added and removed functions stand for the changed ones that use them; data lead to what they hold.
+    ///
+    /// What the compiler knows of a function it knows of its callees too: which registers they spare, what they
+    /// write. So the callers of an unchanged function can depend on a changed one below it, unless another
+    /// definition may take its place at run time.
     private func isPassedThrough(unit: Int, isPost: Bool, section: Int) -> Bool {
         let diff = units[unit].diff
         guard let item = (isPost ? diff.post : diff.pre).items[section] else { return false }
         guard item.kind == .code else { return true }
-        if isPost { return diff.origin[section] < 0 }
-        return diff.partner[section] < 0
+        if (isPost ? diff.origin[section] : diff.partner[section]) < 0 { return true }
+        let symbols = (isPost ? diff.post : diff.pre).object.symbols
+        return !isInterposable[unit]
+            || !item.symbols.allSatisfy { !symbols[$0].isLocal && symbols[$0].visibility == .default }
     }
 
     private func references(of node: Node) -> [Node] {

@@ -68,7 +68,12 @@ extension Linker {
         if item.kind == .merged {
             return merged(relocation, symbol: symbol, unit: number, section: target, owner: owner)
         }
-        if !symbol.isLocal, item.kind == .code, use == .branch {
+        if symbol.type == .indirectFunction, symbol.isLocal || use == .address {
+            note(.indirectFunction, symbol.name, "\(owner) uses \(symbol.name), which a resolver chooses at start.")
+            return nil
+        }
+        // Of weak definitions the linker may have taken another object's.
+        if !symbol.isLocal, symbol.binding == .weak || (item.kind == .code && use == .branch) {
             guard let destination = global(symbol, use: use, owner: owner) else { return nil }
             return (destination, relocation.addend)
         }
@@ -168,6 +173,7 @@ extension Linker {
         for candidate in unit.diff.pre.items {
             guard let candidate, candidate.kind == .literal, !candidate.symbols.isEmpty,
                 SymbolStem.stem(candidate.name) == stem,
+                unit.diff.pre.object.sections[candidate.section].alignment >= post.sections[item.section].alignment,
                 unit.diff.pre.object.contents(candidate.section).elementsEqual(post.contents(item.section)),
                 let address = unit.address(ofPreSection: candidate.section, placement: placement, shipped: shipped),
                 shipped.contents(address, count: post.sections[item.section].size)?

@@ -131,7 +131,7 @@ struct PatchAssembly {
 
     private mutating func judgeConsistency(_ drafts: [EntryBuilder.Draft]) {
         let changed = units.reduce(0) { $0 + $1.diff.changed.count }
-        guard changed > 1, let (from, to) = FunctionReferences(units).first() else { return }
+        guard changed > 1, let (from, to) = FunctionReferences(units, shipped: shipped).first() else { return }
         note(
             .functionsDependOnEachOther, from,
             "\(from) and \(to) are both changed and refer to each other: they have to switch while none of them runs.")

@@ -188,6 +188,8 @@ struct Matcher {
                 }
                 confirmed += 1
             }
+            // Of an indirect function this is only the resolver.
+            if symbol.type == .indirectFunction { continue }
             facts.append(Fact(subject: .value(globals[number]), address: address))
         }
         let comparison = knowledge.compare(facts, object: unit.object)

@@ -82,6 +82,15 @@ import Testing
         }
     }
 
+    @Test("A source whose own types change is named as a header is") func ownType() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(
+                in: directory,
+                changes: ["src/two.c": "struct own { int b, a; };\nconst char *two(void) { return \"\"; }\n"])
+            #expect(try await plume.prepare(["src/two.c"]).touchedHeaders == ["src/two.c"])
+        }
+    }
+
     @Test(
         "A file that goes into no object of the target is refused",
         arguments: ["src/aside.c", "include/unused.h", "Makefile"])

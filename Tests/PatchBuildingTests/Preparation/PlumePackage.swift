@@ -46,7 +46,7 @@ struct PlumePackage {
         "include/shallow.h": "#include \"deep.h\"\n",
         "include/unused.h": "\n",
         "src/one.c": "#include \"shallow.h\"\nint one(void) { return DEEP; }\nint line(void) { return __LINE__; }\n",
-        "src/two.c": "const char *two(void) { return __FILE__; }\n",
+        "src/two.c": "struct own { int a; };\nconst char *two(void) { return __FILE__; }\n",
         "src/inner/three.c": "#include \"deep.h\"\nint three(int a) { return a * DEEP; }\n",
         "src/aside.c": "int aside(void) { return 1; }\n",
     ]
