@@ -135,13 +135,13 @@ extension PatchMemory {
             AddressRange(start: address, size: UInt64(size)) != nil, first[kept...].allSatisfy({ $0 == 0 })
         else { throw invalid("entry") }
         let replacement = AddressRange(
-            lower: code.lower + UInt64(replacementOffset),
-            upper: code.lower + UInt64(replacementOffset) + UInt64(replacementSize))
+            lower: code.lower &+ UInt64(replacementOffset),
+            upper: code.lower &+ UInt64(replacementOffset) &+ UInt64(replacementSize))
         guard replacementSize > 0, code.contains(replacement) else { throw invalid("replacement") }
         var gate: AddressRange?
         if gateSize > 0 {
             let range = AddressRange(
-                lower: code.lower + UInt64(gateOffset), upper: code.lower + UInt64(gateOffset) + UInt64(gateSize))
+                lower: code.lower &+ UInt64(gateOffset), upper: code.lower &+ UInt64(gateOffset) &+ UInt64(gateSize))
             guard code.contains(range), gateOriginal >= gateOffset, gateOriginal - gateOffset < gateSize else {
                 throw invalid("gate")
             }
@@ -159,7 +159,7 @@ extension PatchMemory {
         return PlacedEntry(
             name: "", address: address, size: size, original: Array(first[..<kept]), expectedDigest: digest,
             masked: masked, replacement: replacement, gate: gate,
-            gateOriginal: gate == nil ? 0 : code.lower + UInt64(gateOriginal))
+            gateOriginal: gate == nil ? 0 : code.lower &+ UInt64(gateOriginal))
     }
 
     private static func labels(

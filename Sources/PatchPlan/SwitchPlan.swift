@@ -18,6 +18,8 @@ package enum Direction: Sendable, Equatable {
 package struct Write: Sendable, Equatable {
     /// What a write is for; the phases follow each other in this order.
     package enum Phase: Int, Sendable, Comparable {
+        /// The state word goes back to old while no entry leads to a gate.
+        case reset
         /// The history word says that code of the patch memory may be in use from now on.
         case history
         /// Entries become jumps to gates: whoever passes does what the state word says.
@@ -73,6 +75,14 @@ package struct SwitchPlan: Sendable, Equatable {
                 remedy: "Restart the process.")
         }
         let goal: UInt64 = direction == .apply ? 1 : 0
+        var stateWord = found.stateWord
+        var reset: [Write] = []
+        if direction == .apply, stateWord == 1, states.allSatisfy({ $0 == .original }), let first = found.members.first {
+            // The object was unloaded and loaded again: no entry reads the word, so it can start anew.
+            reset.append(
+                Write(phase: .reset, address: first.stateAddress, before: Self.bytes(1), after: Self.bytes(0)))
+            stateWord = 0
+        }
         var gates: [Write] = []
         var settle: [Write] = []
         for (entry, state) in zip(entries, states) {
@@ -88,23 +98,23 @@ package struct SwitchPlan: Sendable, Equatable {
             }
             if now == end { continue }
             // Entries go through their gates only while the state word still has to change.
-            if found.stateWord != goal, entry.gate != nil, now != gate {
+            if stateWord != goal, entry.gate != nil, now != gate {
                 gates.append(Write(phase: .gates, address: entry.address, before: now, after: gate))
                 now = gate
             }
             settle.append(Write(phase: .settle, address: entry.address, before: now, after: end))
         }
-        writes = []
+        writes = reset
         if found.historyWord == 0, direction == .apply, let first = found.members.first {
             writes.append(
                 Write(
                     phase: .history, address: first.historyAddress, before: Self.bytes(0), after: Self.bytes(1)))
         }
         writes += gates
-        if found.stateWord != goal, let first = found.members.first {
+        if stateWord != goal, let first = found.members.first {
             writes.append(
                 Write(
-                    phase: .commit, address: first.stateAddress, before: Self.bytes(found.stateWord),
+                    phase: .commit, address: first.stateAddress, before: Self.bytes(stateWord),
                     after: Self.bytes(goal)))
         }
         writes += settle

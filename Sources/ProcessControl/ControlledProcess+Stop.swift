@@ -19,7 +19,7 @@ extension ControlledProcess {
     package mutating func stopAll() throws(ControlError) {
         guard !isStopped else { throw ControlError(.misuse, "the process is stopped already") }
         try check()
-        var stopping = Stopping(pid: process.instance.pid, limits: limits)
+        var stopping = Stopping(pid: process.instance.pid, limits: limits, sharers: sharers)
         try stopping.seizeAll(process)
         let window = StopWindow(raisesPriority: limits.raisesPriority)
         do {
@@ -30,6 +30,7 @@ extension ControlledProcess {
             throw error
         }
         threads = stopping.stopped
+        sharers = stopping.sharers
         self.window = consume window
     }
 

@@ -47,6 +47,8 @@ package struct ControlledProcess: ~Copyable {
     package internal(set) var threads: [StoppedThread] = []
     /// Length of the last stop window: CLOCK_MONOTONIC nanoseconds from the first interrupt to the last resume.
     package internal(set) var lastWindow: Int64 = 0
+    /// Other processes in the same memory.
+    var sharers: MemorySharers
     /// What is held while all threads are stopped.
     var window: StopWindow?
     /// Found once: the C library stays where it is.
@@ -54,6 +56,7 @@ package struct ControlledProcess: ~Copyable {
 
     /// Takes control of a process; nothing is stopped yet.
     package init(_ process: consuming ProcessHandle, limits: Limits = Limits()) {
+        sharers = MemorySharers(process)
         self.process = process
         self.limits = limits
     }

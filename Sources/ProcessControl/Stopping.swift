@@ -10,25 +10,24 @@ internal import ProcessInspection
 struct Stopping {
     let pid: Int32
     let limits: ControlledProcess.Limits
-    /// Thread groups that use the memory: the process first, then those that share it.
-    private var groups: [Int32]
+    /// Other thread groups that use the memory.
+    private(set) var sharers: MemorySharers
     /// Seized and asked to stop, or soon to be.
     private var pending: [(tid: Int32, process: Int32)] = []
     private var interrupted = 0
     private var known: Set<Int32> = []
     private(set) var stopped: [StoppedThread] = []
-    private var lastPID: LastProcessID
+    private var groups: [Int32] { [pid] + sharers.pids }
 
-    init(pid: Int32, limits: ControlledProcess.Limits) {
+    init(pid: Int32, limits: ControlledProcess.Limits, sharers: MemorySharers) {
         self.pid = pid
         self.limits = limits
-        groups = [pid]
-        lastPID = LastProcessID()
+        self.sharers = sharers
     }
 
     /// Attaches to all threads there are, without stopping any: costs nothing in the window.
     mutating func seizeAll(_ process: borrowing ProcessHandle) throws(ControlError) {
-        groups += process.sharers()
+        _ = sharers.update(process)
         do {
             _ = try seizeNew(process)
         } catch {
@@ -52,7 +51,7 @@ struct Stopping {
             // A thread that was making another when it was interrupted finished that first, so one more look that
             // finds nothing is the proof: with every known thread stopped nobody makes new ones.
             foundNew = try seizeNew(process)
-            if addSharers(process) { foundNew = try seizeNew(process) || foundNew }
+            if sharers.update(process) { foundNew = try seizeNew(process) || foundNew }
             if foundNew, Int64(clinux_monotonic()) > deadline {
                 throw ControlError(.stopTimedOut, "process \(pid) makes threads faster than they can be stopped")
             }
@@ -97,16 +96,6 @@ struct Stopping {
         return try Seizing.seize(tid, of: sharer)
     }
 
-    /// Tasks that began to share the memory since the last look. Only new pids are looked at.
-    private mutating func addSharers(_ process: borrowing ProcessHandle) -> Bool {
-        let now = LastProcessID()
-        guard let candidates = now.created(since: lastPID) else { return false }
-        lastPID = now
-        let sharers = process.sharers(among: candidates.filter { !known.contains($0) && !groups.contains($0) })
-        groups += sharers
-        return !sharers.isEmpty
-    }
-
     /// Waits for one thread and reads its registers.
     private mutating func stop(
         _ tid: Int32, of group: Int32, _ process: borrowing ProcessHandle, until deadline: Int64
@@ -148,6 +137,31 @@ struct Stopping {
         guard registers.cs == 0x33 else {
             throw ControlError(.compat32Bit, "thread \(tid) of process \(pid) runs 32-bit code", tid: tid)
         }
+    }
+}
+
+/// The thread groups that share a process's memory: all processes are looked at once, later only those that are new.
+struct MemorySharers {
+    private(set) var pids: [Int32] = []
+    private var seen: LastProcessID
+
+    init(_ process: borrowing ProcessHandle) {
+        // First the id, then the look: what comes in between is looked at twice.
+        seen = LastProcessID()
+        pids = process.sharers()
+    }
+
+    /// Looks at processes made since the last time; whether one of them shares the memory. Those that do no longer are
+    /// dropped.
+    mutating func update(_ process: borrowing ProcessHandle) -> Bool {
+        let now = LastProcessID()
+        let candidates = now.created(since: seen) ?? []
+        seen = now
+        let known = pids
+        if !pids.isEmpty { pids = process.sharers(among: pids) }
+        let new = candidates.isEmpty ? [] : process.sharers(among: candidates.filter { !known.contains($0) })
+        pids += new
+        return !new.isEmpty
     }
 }
 

@@ -11,7 +11,8 @@ import ProcessInspection
 extension Patcher {
     /// Checks everything that can be checked while the process runs, then maps and fills patch memory.
     func prepare(
-        _ files: [PatchFile], process: inout ControlledProcess, survey: ProcessSurvey, objects: [LoadedObject]
+        _ files: [PatchFile], process: inout ControlledProcess, survey: ProcessSurvey, objects: [LoadedObject],
+        mapped: inout [AddressRange]
     ) throws(PatchingError) -> Preparation {
         let requests = try members(of: files, objects: objects, pid: process.process.instance.pid)
         try planning { () throws(Refusal) in try requests.check(applied: survey.appliedIdentifiers) }
@@ -33,7 +34,7 @@ extension Patcher {
         }
         let contents = try place(requests, transaction: transaction, objects: objects, survey: survey)
         if options.isDryRun { return .possible }
-        for content in contents { try put(content, process: &process, survey: survey) }
+        for content in contents { try put(content, process: &process, survey: survey, mapped: &mapped) }
         let mappings = try inspecting(process.process.instance.pid) { () throws(InspectionError) in
             try process.process.mappingsAsShown()
         }
@@ -189,7 +190,8 @@ extension Patcher {
 
     /// Maps a patch memory, unless an earlier run did, and fills it: the magic last.
     private func put(
-        _ content: PatchMemoryContent, process: inout ControlledProcess, survey: ProcessSurvey
+        _ content: PatchMemoryContent, process: inout ControlledProcess, survey: ProcessSurvey,
+        mapped: inout [AddressRange]
     ) throws(PatchingError) {
         let address = content.memory.address
         let pid = process.process.instance.pid
@@ -214,6 +216,7 @@ extension Patcher {
                         .noRoomWithinReach, "Process \(pid) could not map the patch memory (error \(-result)).",
                         remedy: "Raise the process's limits of memory and mappings, or restart it."))
             }
+            mapped.append(AddressRange(lower: address, upper: address &+ size))
         }
         var bytes = content.bytes
         let magic = Array(bytes[..<8])
@@ -228,7 +231,7 @@ extension Patcher {
     ) throws(PatchingError) -> PreparedTransaction {
         var places: [PreparedTransaction.Place] = []
         for member in members {
-            for address in [member.address] + member.entries.map(\.address) {
+            for address in [member.address, member.stateAddress] + member.entries.map(\.address) {
                 guard let mapping = survey.mapping(at: address), mapping.isExecutable else {
                     throw .later(
                         Refusal(

@@ -111,7 +111,9 @@ extension Patcher {
         report.instance = instance
         do throws(InspectionError) {
             let handle = try ProcessHandle(instance)
-            let survey = ProcessSurvey(handle, mappings: try handle.mappings(), sha256: sha256)
+            let mappings = try handle.mappingsAsShown()
+            let survey = ProcessSurvey(
+                handle, mappings: mappings, objects: handle.loadedObjects(in: mappings), sha256: sha256)
             body(handle, survey, &report)
         } catch {
             if case .refused(let refusal) = PatchingError(error, pid: instance.pid) { report.refusal = refusal }

@@ -18,6 +18,8 @@ package enum Outcome: Sendable, Equatable {
     case refused(Refusal)
     /// Threads were in the way until the deadline; nothing was changed.
     case busy([BusyThread])
+    /// Something that passes by itself was in the way until the deadline; nothing was changed.
+    case notYet(Refusal)
     /// It failed half-way. `TransactionReport.state` says how far it is; the next run completes it either way.
     case failed(String)
 }

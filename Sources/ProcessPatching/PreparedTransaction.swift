@@ -29,9 +29,11 @@ struct PreparedTransaction {
 
     var entries: [PlacedEntry] { members.flatMap(\.entries) }
 
-    /// What is read in the stop: the patch memories, then the old functions.
+    /// What is read in the stop: state and history word, the patch memories, then the old functions.
     var ranges: [Range<UInt64>] {
-        members.map { $0.range.lower..<$0.range.upper }
+        let words = members.first?.stateAddress ?? 0
+        return [words..<(words &+ 16)]
+            + members.map { $0.range.lower..<$0.range.upper }
             + entries.map { $0.address..<($0.address &+ UInt64($0.size)) }
     }
 
@@ -42,9 +44,9 @@ struct PreparedTransaction {
     /// - Throws: `PatchingError` where something changed since it was prepared.
     func found(in bytes: [[UInt8]]) throws(PatchingError) -> FoundTransaction {
         let entries = self.entries
-        guard bytes.count >= members.count + entries.count else { throw Self.changed("its memory") }
+        guard bytes.count >= 1 + members.count + entries.count else { throw Self.changed("its memory") }
         for (index, member) in members.enumerated() {
-            var now = bytes[index]
+            var now = bytes[1 + index]
             var expected = contents[index]
             Self.clearWords(&now)
             Self.clearWords(&expected)
@@ -52,16 +54,15 @@ struct PreparedTransaction {
         }
         var entryBytes: [[UInt8]] = []
         for (index, entry) in entries.enumerated() {
-            let now = bytes[members.count + index]
+            let now = bytes[1 + members.count + index]
             guard now.count == functions[index].count, now.count >= Jump.size,
                 now[Jump.size...].elementsEqual(functions[index][Jump.size...])
             else { throw Self.changed(entry.name) }
             entryBytes.append(Array(now.prefix(entry.original.count)))
         }
-        let first = bytes.first ?? []
         return FoundTransaction(
-            members: members, stateWord: first.word(at: Int(PatchMemory.stateOffset)) ?? .max,
-            historyWord: first.word(at: Int(PatchMemory.historyOffset)) ?? .max, entryBytes: entryBytes)
+            members: members, stateWord: bytes[0].word(at: 0) ?? .max, historyWord: bytes[0].word(at: 8) ?? .max,
+            entryBytes: entryBytes)
     }
 
     /// Checks that what was mapped is mapped still: no dlclose, no execve, no other file in its place.

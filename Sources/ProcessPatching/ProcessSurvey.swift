@@ -9,6 +9,16 @@ import ProcessInspection
 
 /// What one look at a process tells about live patches in it.
 struct ProcessSurvey {
+    /// Most places that are looked at: 4 GiB of anonymous executable memory.
+    private static let placeLimit = 65536
+
+    /// An object and where it lies.
+    private struct Target: Hashable {
+        var buildID: [UInt8]
+        var loadBias: UInt64
+    }
+    private var loaded: Set<Target> = []
+
     /// All mappings.
     var mappings: [Mapping]
     /// Headers that were found whole, with the bytes of header and image, by address.
@@ -17,7 +27,8 @@ struct ProcessSurvey {
     var unfinished: [UInt64: AddressRange] = [:]
     /// Addresses where a header lies that cannot be trusted, with the reason.
     var invalid: [(address: UInt64, error: PatchMemoryError)] = []
-    /// Transactions whose members were all found.
+    /// Transactions whose patch memories were all found; of their members those whose targets are still loaded where
+    /// they were.
     var transactions: [FoundTransaction] = []
 
     /// Keeps the mappings and looks for nothing.
@@ -28,14 +39,15 @@ struct ProcessSurvey {
     /// Three bulk reads, however many patches there are: the first words of what may be patch memory, then the
     /// patch memories, then the entries that they name.
     init(
-        _ handle: borrowing ProcessHandle, mappings: [Mapping], sha256: Digester
+        _ handle: borrowing ProcessHandle, mappings: [Mapping], objects: [LoadedObject], sha256: Digester
     ) {
         self.mappings = mappings
+        loaded = Set(objects.map { Target(buildID: $0.buildID ?? [], loadBias: $0.loadBias) })
         var places: [AddressRange] = []
         for mapping in mappings where Self.mayHoldPatchMemory(mapping) {
             // Patch memories lie at multiples of 64 KiB; the kernel may have joined other mappings to them.
             var address = (mapping.range.lowerBound &+ 0xffff) & ~0xffff
-            while address < mapping.range.upperBound {
+            while address < mapping.range.upperBound, places.count < Self.placeLimit {
                 places.append(AddressRange(lower: address, upper: mapping.range.upperBound))
                 let (next, overflow) = address.addingReportingOverflow(0x1_0000)
                 if overflow { break }
@@ -75,6 +87,10 @@ struct ProcessSurvey {
         mapping.isAnonymous && mapping.isExecutable && mapping.isReadable && !mapping.isWritable && !mapping.isShared
     }
 
+    private func isLoaded(_ memory: PatchMemory) -> Bool {
+        loaded.contains(Target(buildID: memory.buildID, loadBias: memory.loadBias))
+    }
+
     private mutating func findTransactions(_ handle: borrowing ProcessHandle) {
         var complete: [[PatchMemory]] = []
         for address in memories.keys.sorted() {
@@ -86,7 +102,10 @@ struct ProcessSurvey {
                 else { break }
                 members.append(other)
             }
-            if members.count == memory.members.count { complete.append(members) }
+            guard members.count == memory.members.count else { continue }
+            // What was unloaded took its jumps with it: only the rest can be, and has to be, switched.
+            members.removeAll { !isLoaded($0) }
+            if !members.isEmpty { complete.append(members) }
         }
         let entries = complete.flatMap { $0.flatMap(\.entries) }
         guard !entries.isEmpty else { return }
@@ -95,7 +114,7 @@ struct ProcessSurvey {
         for members in complete {
             let count = members.reduce(0) { $0 + $1.entries.count }
             let end = min(index + count, bytes.count)
-            let words = members.first.flatMap { memories[$0.address]?.bytes } ?? []
+            let words = members.first?.members.first.flatMap { memories[$0]?.bytes } ?? []
             transactions.append(
                 FoundTransaction(
                     members: members, stateWord: words.word(at: Int(PatchMemory.stateOffset)) ?? .max,

@@ -13,6 +13,9 @@ struct StackCheck {
     /// Bytes of each stack that are read at once with everything else; deeper stacks take a second read.
     static let window: UInt64 = 16 * 1024
 
+    /// Most bytes that are scanned for one thread; nobody stands still for more.
+    static let scanLimit: UInt64 = 256 << 20
+
     let guarded: GuardedRanges
     let tables: FrameTableMap
     let survey: ProcessSurvey
@@ -56,7 +59,7 @@ struct StackCheck {
         var backtrace = unwind(thread, regions)
         if case .incomplete(let error) = backtrace.ending {
             // More of this stack, and of those that a signal handler's frame leads to.
-            var places = [start..<mapping.range.upperBound]
+            var places = [start..<min(mapping.range.upperBound, start &+ (8 << 20))]
             for address in [error.place] + backtrace.frames.compactMap(\.canonicalFrameAddress) {
                 guard !places.contains(where: { $0.contains(address) }),
                     let other = survey.mapping(at: address), other.isWritable
@@ -86,6 +89,10 @@ struct StackCheck {
                 continue
             }
             places.append(aligned..<mapping.range.upperBound)
+        }
+        let total = places.reduce(0) { $0 &+ ($1.upperBound - $1.lowerBound) }
+        guard total <= Self.scanLimit else {
+            return BusyThread(thread: thread.tid, function: "(stack too large)", byScan: true)
         }
         for place in places {
             var address = place.lowerBound

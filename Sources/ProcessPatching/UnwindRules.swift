@@ -11,6 +11,9 @@ import Unwinding
 ///
 /// They are not shared between processes: what one process has in its memory must not decide about another one.
 struct UnwindRules {
+    /// Most bytes of rules that are read: what does not fit is scanned word by word.
+    private static let limit: UInt64 = 256 << 20
+
     private(set) var tables = FrameTableMap()
 
     /// Reads the rules of all objects: two bulk reads. An object whose rules cannot be understood is left out;
@@ -20,13 +23,16 @@ struct UnwindRules {
         let withRules = objects.filter { $0.unwindHeader != nil && !$0.text.isEmpty }
         let headers = handle.read(withRules.map { Self.place($0, $0.unwindHeader ?? 0..<0) })
         var sections: [Range<UInt64>] = []
+        var total: UInt64 = 0
         for (object, bytes) in zip(withRules, headers) {
             guard let range = object.unwindHeader,
                 let header = try? FrameHeader(bytes, address: range.lowerBound),
                 let segment = object.segments.first(where: { $0.range.contains(header.sectionAddress) })
             else { continue }
             let (end, overflow) = segment.range.lowerBound.addingReportingOverflow(segment.fileSize)
-            guard !overflow, end > header.sectionAddress, end - header.sectionAddress <= 64 << 20 else { continue }
+            guard !overflow, end > header.sectionAddress, total &+ (end - header.sectionAddress) <= Self.limit
+            else { continue }
+            total += end - header.sectionAddress
             known.append((object, header))
             sections.append(Self.place(object, header.sectionAddress..<end))
         }

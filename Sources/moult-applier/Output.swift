@@ -71,7 +71,10 @@ struct Output {
             if case .failed = report.outcome { return .failed }
         }
         for report in reports {
-            if case .busy = report.outcome { return .busy }
+            switch report.outcome {
+            case .busy, .notYet: return .busy
+            default: continue
+            }
         }
         return .refused
     }
@@ -86,6 +89,7 @@ struct Output {
         case .busy(let threads):
             let names = threads.map { "thread \($0.thread) in \($0.function)" }.joined(separator: ", ")
             line += "busy until the deadline, nothing was changed: \(names)"
+        case .notYet(let refusal): line += "not possible until the deadline, nothing was changed: \(refusal.sentence)"
         case .failed(let reason): line += "failed: \(reason)"
         }
         if let transaction = report.transaction {
@@ -132,7 +136,7 @@ struct Output {
             .init("outcome", .string(report.outcome.name)),
         ]
         switch report.outcome {
-        case .refused(let refusal):
+        case .refused(let refusal), .notYet(let refusal):
             members += [
                 .init("reason", .string(refusal.reason.rawValue)), .init("message", .string(refusal.sentence)),
                 .init("remedy", .string(refusal.remedy)),
@@ -271,7 +275,7 @@ extension Outcome {
     var isDone: Bool {
         switch self {
         case .done, .alreadyDone, .possible: true
-        case .refused, .busy, .failed: false
+        case .refused, .busy, .notYet, .failed: false
         }
     }
 
@@ -282,7 +286,7 @@ extension Outcome {
         case .alreadyDone: "already-done"
         case .possible: "possible"
         case .refused: "refused"
-        case .busy: "busy"
+        case .busy, .notYet: "busy"
         case .failed: "failed"
         }
     }

@@ -126,6 +126,21 @@ import Testing
         #expect(memory.found(members).state == .undone)
     }
 
+    /// An object that was unloaded and loaded again has its original bytes while the state word still says new.
+    @Test func objectsThatWereLoadedAgain() throws {
+        var (memory, members) = try prepared(twoObjects())
+        for write in try SwitchPlan(memory.found(members), direction: .apply).writes {
+            memory.put(write.after, at: write.address)
+        }
+        for entry in members.flatMap(\.entries) { memory.put(entry.original, at: entry.address) }
+        #expect(memory.found(members).state == .mixed)
+        var undone = memory
+        #expect(execute(try SwitchPlan(undone.found(members), direction: .undo), on: &undone, members) == 0)
+        #expect(undone.found(members).state == .undone)
+        #expect(execute(try SwitchPlan(memory.found(members), direction: .apply), on: &memory, members) == 1)
+        #expect(memory.found(members).state == .applied)
+    }
+
     @Test func whatOthersWroteIsRefused() throws {
         var (memory, members) = try prepared(twoObjects())
         let entry = members[1].entries[0]

@@ -15,38 +15,38 @@ import Testing
 /// The tool is killed after every single one of its system calls, from the first attach on: the process lives, every
 /// thread goes round, registers and vectors are as they were, and the next run of the tool completes.
 @Suite(.serialized) struct KillTests {
-    @Test(arguments: ["S", "a", "e", "n", "p", "F", "r", "aSeEnpFr"])
+    @Test(arguments: ["a", "e", "n", "F", "r", "U", "aSeEnpFr"])
     func everySystemCallOfInjectAndStop(kinds: String) throws {
         let harness = try KillHarness()
         let probe = try KillHarness.executable("moult-control-probe")
         var victim = try Victim(kinds)
-        var isFresh = true
+        var interrupted: UInt64 = 0
         let result = try harness.afterEverySystemCall {
-            // A process of its own for some kills, so that the first map of all is met; the other kills find what the
-            // ones before left.
-            if !isFresh, Int.random(in: 0..<3) == 0 {
-                victim.end()
-                victim = try Victim(kinds)
-            }
-            isFresh = false
+            // A process of its own for each kill: what an earlier one left would spare the tool some of its work.
+            victim = try Victim(kinds)
             return [probe, "\(victim.pid)", "inject"]
         } check: { count, systemCall in
-            try #require(victim.isAlive, "died after system call \(systemCall), number \(count)")
-            #expect(victim.makesProgress(), "stuck after system call \(systemCall), number \(count): \(victim.states)")
-            #expect(victim.corrupt == 0, "corrupt after system call \(systemCall), number \(count)")
-            #expect(victim.unexpected == 0, "\(victim.lastWrong) after system call \(systemCall), number \(count)")
-            #expect(!victim.states.contains("t") && !victim.states.contains("T"))
+            let place: Comment = "after system call \(systemCall), number \(count)"
+            try #require(victim.isAlive, place)
+            #expect(victim.makesProgress(), place)
+            #expect(!victim.states.contains("t") && !victim.states.contains("T"), place)
+            let next = try Command.run(probe, ["\(victim.pid)", "inject"])
+            #expect(next.output.hasSuffix("done\n"), "\(place): \(next.output)")
+            #expect(victim.makesProgress(), place)
+            #expect(victim.corrupt == 0, place)
+            #expect(victim.unexpected == 0, "\(place): \(victim.lastWrong)")
+            interrupted += victim.interrupted
+            victim.end()
         }
         guard case .exited(let status, let systemCalls) = result.last else {
             Issue.record("the last run was killed")
             return
         }
         #expect(status == 0)
-        #expect(result.kills >= 40 && systemCalls <= result.kills + 20)
-        // And a run in peace.
-        let last = try Command.run(probe, ["\(victim.pid)", "inject", "stop"])
-        #expect(last.output.hasSuffix("done\n"), "\(last.output)")
-        #expect(victim.makesProgress())
-        print("kill test \(kinds): \(result.kills) kills, EINTR seen in the last victim: \(victim.interrupted)")
+        // The last run made no more than were tried: none was skipped.
+        #expect(systemCalls <= result.kills)
+        // The borrow, its mapping and the stop were all among them.
+        #expect(result.kills >= 60)
+        print("kill test \(kinds): \(result.kills) kills, EINTR seen: \(interrupted)")
     }
 }

@@ -15,7 +15,10 @@ final class Halves: @unchecked Sendable {
     let threads: Int
     private var hasEnded = false
 
-    init(threads: Int = 1, mode: String = "run", workshop: Workshop, program: String? = nil, prefix: [String] = [])
+    init(
+        threads: Int = 1, mode: String = "run", turns: Int = 20, workshop: Workshop, program: String? = nil,
+        prefix: [String] = []
+    )
         throws
     {
         self.threads = threads
@@ -27,7 +30,7 @@ final class Halves: @unchecked Sendable {
         chmod(file, 0o666)
         close(descriptor)
         words = map.assumingMemoryBound(to: UInt64.self)
-        let command = prefix + [program ?? "\(workshop.directory)/halves", file, "\(threads)", mode]
+        let command = prefix + [program ?? "\(workshop.directory)/halves", file, "\(threads)", mode, "\(turns)"]
         pid = try Command.spawn(command[0], Array(command.dropFirst()))
         let deadline = Date(timeIntervalSinceNow: 60)
         while word(0) != 1 {

@@ -6,7 +6,7 @@
 // Calls the functions of halves.h from several threads, checks every answer, and shows what it counted in a
 // file that is mapped shared.
 //
-//     halves STATISTICS THREADS MODE
+//     halves STATISTICS THREADS MODE [TURNS]
 //
 // MODE: run (work and rest), stay (one thread stays in one_run for ever), full (no free room near the libraries).
 // A command word of 1 in the statistics makes a child that works too.
@@ -35,9 +35,9 @@ struct statistics {
 };
 
 static struct statistics *statistics;
-static uint64_t filler;
+static unsigned turns = 20;
 
-static void work(struct thread_counts *counts, unsigned turns) {
+static void work(struct thread_counts *counts) {
     uint64_t number = 2 * counts->rounds + 1;
     uint64_t answer = one_run(number, turns);
     if (answer == number * OLD_PRODUCT)
@@ -52,7 +52,7 @@ static void work(struct thread_counts *counts, unsigned turns) {
 static void *run(void *argument) {
     struct thread_counts *counts = argument;
     for (;;) {
-        work(counts, 20);
+        work(counts);
         for (volatile unsigned turn = 0; turn < 400; turn++) {}
         if (counts->rounds % 16 == 0) {
             struct timespec pause = {0, 50000};
@@ -80,7 +80,7 @@ static void command(void) {
             struct thread_counts counts;
             memset(&counts, 0, sizeof counts);
             for (;;) {
-                work(&counts, 20);
+                work(&counts);
                 statistics->child_old = counts.old_answers;
                 statistics->child_new = counts.new_answers;
                 statistics->child_wrong = counts.wrong_answers;
@@ -95,6 +95,7 @@ int main(int count, char **arguments) {
     if (count < 4) return 64;
     prctl(PR_SET_PTRACER, -1);
     int threads = atoi(arguments[2]);
+    if (count > 4) turns = atoi(arguments[4]);
     int file = open(arguments[1], O_RDWR | O_CREAT, 0666);
     if (file < 0 || ftruncate(file, sizeof *statistics) != 0) return 1;
     statistics = mmap(NULL, sizeof *statistics, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
@@ -116,10 +117,9 @@ int main(int count, char **arguments) {
         if (pthread_create(&thread, NULL, staying ? stay : run, &statistics->threads[index]) != 0) return 1;
     }
     statistics->ready = 1;
-    filler = 1;
     struct thread_counts *counts = &statistics->threads[0];
     for (;;) {
-        work(counts, 20);
+        work(counts);
         for (volatile unsigned turn = 0; turn < 400; turn++) {}
         if (counts->rounds % 16 == 0) {
             struct timespec pause = {0, 50000};

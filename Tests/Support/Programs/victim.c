@@ -188,7 +188,7 @@ static void *rounds(void *argument) {
     sigset_t empty;
     int runs;
     sigemptyset(&empty);
-    if (kind == 's' && sigaltstack(&stack, NULL) != 0) abort();
+    if (sigaltstack(&stack, NULL) != 0) abort();
     if (kind == 'c') {
         struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         descriptor = socket(AF_INET, SOCK_STREAM, 0);
@@ -283,12 +283,18 @@ static void *rounds(void *argument) {
         }
         default: abort();
         }
+        stack_t now;
+        if (sigaltstack(NULL, &now) != 0 || now.ss_sp != stack.ss_sp || now.ss_size != 65536 || now.ss_flags != 0)
+            ADD(corrupt);
         shared->progress[index]++;
     }
     return NULL;
 }
 
-void *short_life(void *argument) { return argument; }
+void *short_life(void *argument) {
+    for (volatile int i = 0; i < 200000; i++) {}
+    return argument;
+}
 
 #define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 static void filter(int denies_mmap) {
