@@ -22,7 +22,8 @@ struct ChildProcess: Sendable {
 
     /// Starts an executable.
     ///
-    /// The child gets a process group of its own, so that a Ctrl-C reaches the demo only, and no blocked signals.
+    /// The child gets a process group of its own, so that a Ctrl-C reaches the demo only, and neither
+    /// blocked nor ignored signals.
     ///
     /// - Parameters:
     ///   - arguments: the executable's path or name first.
@@ -46,8 +47,13 @@ struct ChildProcess: Sendable {
         var none = sigset_t()
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
+        var usual = sigset_t()
+        sigemptyset(&usual)
+        sigaddset(&usual, SIGPIPE)
+        posix_spawnattr_setsigdefault(&attributes, &usual)
         posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
 
         var variables: [String] = []
         var entry = environ

@@ -88,10 +88,11 @@ final class Children: Sendable {
         }
     }
 
-    /// A child that was not waited for keeps its pid, so the signal cannot reach anyone else.
+    /// Sends to the child's process group, for the sake of what it started itself. A child that was not waited for
+    /// keeps its pid, so the signal cannot reach anyone else.
     private func send(_ signal: Int32, to child: ChildProcess) {
         state.withLock { state in
-            if state.running.contains(where: { $0.pid == child.pid }) { _ = kill(child.pid, signal) }
+            if state.running.contains(where: { $0.pid == child.pid }) { _ = kill(-child.pid, signal) }
         }
     }
 }

@@ -13,6 +13,8 @@ struct Demo {
     static func main() {
         // Lines are seen when they are written, also in a pipe.
         setvbuf(stdout, nil, _IOLBF, 0)
+        // A server that ends while a session is written to is a failed request and not the demo's end.
+        signal(SIGPIPE, SIG_IGN)
         var environment: [String: String] = [:]
         for name in ["HOME", "MOULT_CACHE", "XDG_CACHE_HOME"] {
             if let value = getenv(name) { environment[name] = String(cString: value) }

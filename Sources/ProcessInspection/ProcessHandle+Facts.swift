@@ -100,7 +100,9 @@ extension ProcessHandle {
                 FileIdentity(device: file.device, inode: file.inode) == instance.executable
             else { return false }
             // KCMP_VM: 0 if both have the same memory.
-            return clinux_kcmp(instance.pid, pid, 1, 0, 0) == 0
+            guard clinux_kcmp(instance.pid, pid, 1, 0, 0) == 0 else { return false }
+            // An id may be that of a thread (of ours, too): only a thread group's leader has a pidfd.
+            return Descriptor(Int32(truncatingIfNeeded: max(clinux_pidfd_open(pid, 0), -1))).number >= 0
         }
     }
 }

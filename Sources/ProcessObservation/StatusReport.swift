@@ -104,7 +104,7 @@ package struct StatusReport: Sendable {
     private var remedy: String {
         switch status.result {
         case .newestApplied: "Nothing is left to do."
-        case .nothingApplied, .newerWaiting: "Apply the given patches: moult apply."
+        case .nothingApplied, .newerWaiting: "Apply the given patches that are missing: moult apply."
         case .notSupported: "Build a patch for the builds that 'moult targets' shows."
         case .partly: "Run 'moult apply' again: it completes what is half-way and leaves alone what is done."
         }

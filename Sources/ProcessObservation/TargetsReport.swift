@@ -83,7 +83,7 @@ package struct TargetsReport: Sendable {
             }
         }
         for process in observation.unobserved { lines.append(contentsOf: process.lines(isExplaining: isExplaining)) }
-        lines.append("\(processes.count) processes; \(kernelThreads) threads of the kernel are not listed")
+        lines.append("processes: \(processes.count); threads of the kernel, not listed: \(kernelThreads)")
         return lines + Coverage.lines
     }
 }

@@ -18,6 +18,8 @@ struct ControlProbe {
         }
         do {
             var limits = ControlledProcess.Limits()
+            limits.stop = 10_000_000_000
+            limits.borrow = 10_000_000_000
             limits.usesProcessMemory = !CommandLine.arguments.contains("poke")
             var process = ControlledProcess(try ProcessHandle(pid: pid), limits: limits)
             for act in CommandLine.arguments.dropFirst(2) {

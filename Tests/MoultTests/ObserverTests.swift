@@ -13,8 +13,11 @@ struct ObserverTests {
     /// Runs a shell script in a PID namespace; `$M` is the front.
     private func run(_ script: String) throws -> CommandRun {
         try CommandRun(
-            URL(fileURLWithPath: "/usr/bin/unshare"),
-            ["--pid", "--fork", "--mount-proc", "--kill-child", "/bin/bash", "-c", script],
+            URL(fileURLWithPath: "/usr/bin/timeout"),
+            [
+                "--signal=KILL", "120", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "/bin/bash", "-c",
+                script,
+            ],
             environment: ["M": CommandRun.built("moult").path])
     }
 

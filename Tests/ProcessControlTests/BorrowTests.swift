@@ -14,9 +14,17 @@ import Testing
 
 /// A thread is borrowed and given back as it was.
 @Suite(.serialized) struct BorrowTests {
+    /// A machine that is busy with other things lets threads wait for a processor.
+    private var patient: ControlledProcess.Limits {
+        var limits = ControlledProcess.Limits()
+        limits.stop = 10_000_000_000
+        limits.borrow = 10_000_000_000
+        return limits
+    }
+
     @Test func registersAndVectorsAreKept() throws {
         let victim = try Victim("aa")
-        var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
         for _ in 0..<100 {
             #expect(try process.performSystemCall(39, []) == Int64(victim.pid))
         }
@@ -27,7 +35,7 @@ import Testing
     /// Each kind alone, so that it is the one that is borrowed.
     @Test(arguments: Array("aSeEnpFrRmtuU").map(String.init)) func noKindNotices(kind: String) throws {
         let victim = try Victim(kind)
-        var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
         for _ in 0..<20 {
             #expect(try process.performSystemCall(39, []) == Int64(victim.pid))
             usleep(3000)
@@ -40,7 +48,7 @@ import Testing
     /// A handler on an alternate stack: no room for a frame may be assumed there.
     @Test func alternateStacksAreLeftAlone() throws {
         let victim = try Victim("s")
-        var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
         var refused = 0
         for _ in 0..<60 {
             do {
@@ -58,7 +66,7 @@ import Testing
 
     @Test func signalsInBetweenAreNotLost() throws {
         let victim = try Victim("S", options: ["handler"])
-        var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
         let signal = 34
         for _ in 0..<200 {
             sigqueue(victim.pid, Int32(signal), sigval())
@@ -71,7 +79,7 @@ import Testing
 
     @Test(arguments: ["S", "aSeEnpFr"]) func memoryIsMappedAndFilled(kinds: String) throws {
         let victim = try Victim(kinds)
-        var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
         let library = try #require(try process.process.loadedObjects().first { $0.displayName.contains("libc.so") })
         let room = try process.mapExecutable(size: 16384, within: [library.range])
         let mapping = try #require(try process.process.mappings().containing(room))
@@ -94,7 +102,7 @@ import Testing
 
     @Test(arguments: [["-static"], ["-static-pie"], ["-no-pie"]]) func otherKindsOfExecutables(flags: [String]) throws {
         let victim = try Victim("SaeE", program: try TestProgram.path("victim", flags: flags))
-        var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
         let program = try #require(try process.process.loadedObjects().first { $0.kind == .executable })
         let room = try process.mapExecutable(size: 8192, within: [program.range])
         try process.write([1, 2, 3], at: room)
@@ -105,7 +113,7 @@ import Testing
     /// Text is private and not writable: written all the same, in both ways, running and stopped.
     @Test(arguments: [true, false]) func textIsWritten(usesProcessMemory: Bool) throws {
         let victim = try Victim("Sn")
-        var limits = ControlledProcess.Limits()
+        var limits = patient
         limits.usesProcessMemory = usesProcessMemory
         var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: limits)
         let program = try #require(try process.process.loadedObjects().first { $0.kind == .executable })
@@ -128,7 +136,7 @@ import Testing
 
     @Test func seccompFiltersAreAsked() throws {
         let allowing = try Victim("S", options: ["seccomp-allow"])
-        var process = ControlledProcess(try ProcessHandle(pid: allowing.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: allowing.pid), limits: patient)
         let library = try #require(try process.process.loadedObjects().first { $0.displayName.contains("libc.so") })
         _ = try process.mapExecutable(size: 4096, within: [library.range])
         // mprotect is what this one kills for.
@@ -137,7 +145,7 @@ import Testing
         #expect(allowing.makesProgress())
 
         let killing = try Victim("S", options: ["seccomp-no-mmap"])
-        var other = ControlledProcess(try ProcessHandle(pid: killing.pid))
+        var other = ControlledProcess(try ProcessHandle(pid: killing.pid), limits: patient)
         let error = try #require(throws: ControlError.self) {
             try other.mapExecutable(size: 4096, within: [library.range])
         }
@@ -147,7 +155,7 @@ import Testing
 
     @Test func noBorrowWhileStopped() throws {
         let victim = try Victim("S")
-        var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
         try process.stopAll()
         #expect(throws: ControlError.self) { try process.performSystemCall(39, []) }
         process.resumeAll()
@@ -158,7 +166,7 @@ import Testing
         let victim = try Victim("Sn")
         kill(victim.pid, SIGSTOP)
         for _ in 0..<1000 where victim.states != "TT" { usleep(1000) }
-        var process = ControlledProcess(try ProcessHandle(pid: victim.pid))
+        var process = ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
         let error = try #require(throws: ControlError.self) { try process.performSystemCall(39, []) }
         #expect(error.code == .noBorrowableThread)
         #expect(victim.states == "TT")

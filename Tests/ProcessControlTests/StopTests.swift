@@ -15,7 +15,14 @@ import Testing
 /// Stopping and going on: nobody notices.
 @Suite(.serialized) struct StopTests {
     private func control(_ victim: Victim) throws -> ControlledProcess {
-        ControlledProcess(try ProcessHandle(pid: victim.pid))
+        ControlledProcess(try ProcessHandle(pid: victim.pid), limits: patient)
+    }
+
+    /// A machine that is busy with other things lets threads wait for a processor.
+    private var patient: ControlledProcess.Limits {
+        var limits = ControlledProcess.Limits()
+        limits.stop = 10_000_000_000
+        return limits
     }
 
     @Test(arguments: [1, 8, 64]) func everyThreadStopsAndGoesOn(count: Int) throws {
@@ -135,7 +142,7 @@ import Testing
         for _ in 0..<2000 where handle.tracer(of: victim.pid) != child { usleep(1000) }
         let verdict = handle.patchability(under: .current())
         #expect(verdict.reasons.map(\.obstacle) == [.tracedByOther])
-        var process = ControlledProcess(handle)
+        var process = ControlledProcess(handle, limits: patient)
         let error = try #require(throws: ControlError.self) { try process.stopAll() }
         #expect(error.code == .tracedByOther)
         #expect(error.reason.contains("\(child)"))
@@ -308,7 +315,7 @@ import Testing
                 """)
         let victim = try Victim("12", program: program)
         let handle = try ProcessHandle(pid: victim.pid)
-        var process = ControlledProcess(handle)
+        var process = ControlledProcess(handle, limits: patient)
         try process.stopAll()
         process.resumeAll()
         victim.setProgress(0, 1)

@@ -42,7 +42,7 @@ struct ReportTests {
                 "  being-traced: process 3 traces it",
                 "  \(letters) /usr/lib/liba.so",
                 "99: not looked at: no-permission: the kernel refuses",
-                "2 processes; 1 threads of the kernel are not listed",
+                "processes: 2; threads of the kernel, not listed: 1",
             ] + Coverage.lines)
     }
 

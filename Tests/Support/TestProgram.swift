@@ -16,10 +16,11 @@ package enum TestProgram {
 
     private static let made = Mutex<[String: String]>([:])
 
-    /// A directory for this run, by pid; emptied by nobody but the system.
+    /// A directory for this run, by pid; removed when the run ends.
     package static let directory: String = {
         let path = FileManager.default.temporaryDirectory.path + "/moult-tests-\(getpid())"
         try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        atexit { try? FileManager.default.removeItem(atPath: TestProgram.directory) }
         return path
     }()
 

@@ -7,45 +7,47 @@ import FoundationEssentials
 import Glibc
 
 extension Cache {
-    /// Keeps other processes of ours from working on the same part of the cache, until the lock is released.
+    /// A part of the cache that no other process of ours works on until `release`.
+    ///
+    /// A value and not a function that takes a body: the optimiser of Swift 6.3 crashes on asynchronous closures
+    /// that are isolated to their caller.
+    struct Lock: Sendable {
+        fileprivate let descriptor: Int32
+
+        /// Gives the part back; called once. The end of the process, however it comes, does it too.
+        func release() { close(descriptor) }
+    }
+
+    /// Waits until no other process of ours works on a part of the cache, and takes it.
     ///
     /// - Parameters:
     ///   - part: name of the part.
     ///   - timeout: how long to wait for another process, in seconds.
-    /// - Returns: the lock; whoever has it releases it.
+    /// - Returns: the lock, to be released by the caller.
     /// - Throws: `PreparationError` with `cacheBusy` after the time-out.
-    func lock(_ part: String, timeout: Int = 900) async throws -> CacheLock {
+    func lock(_ part: String, timeout: Int = 900) async throws -> Lock {
         let directory = directory + "/locks"
         try Files.makeDirectory(directory)
         let descriptor = open("\(directory)/\(part)", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
             throw PreparationError(.systemFailed, "\(directory)/\(part) cannot be opened")
         }
-        let lock = CacheLock(descriptor: descriptor)
-        let deadline = ContinuousClock.now + .seconds(timeout)
-        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-            guard errno == EWOULDBLOCK || errno == EINTR else {
-                lock.release()
-                throw PreparationError(.systemFailed, "\(directory)/\(part) cannot be locked")
+        do {
+            let deadline = ContinuousClock.now + .seconds(timeout)
+            while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+                guard errno == EWOULDBLOCK || errno == EINTR else {
+                    throw PreparationError(.systemFailed, "\(directory)/\(part) cannot be locked")
+                }
+                guard ContinuousClock.now < deadline else {
+                    throw PreparationError(
+                        .cacheBusy, "another process has been working on '\(part)' of the cache for \(timeout) s")
+                }
+                try await Task.sleep(for: .milliseconds(200))
             }
-            guard ContinuousClock.now < deadline else {
-                lock.release()
-                throw PreparationError(
-                    .cacheBusy, "another process has been working on '\(part)' of the cache for \(timeout) s")
-            }
-            try await Task.sleep(for: .milliseconds(200))
+        } catch {
+            close(descriptor)
+            throw error
         }
-        return lock
+        return Lock(descriptor: descriptor)
     }
-}
-
-/// A part of the cache that is locked. The kernel gives it back when the process ends, however it ends.
-///
-/// A value to release, not a closure to call: an optimised build of a generic asynchronous closure here made the
-/// compiler (Swift 6.3.1) crash while it split the coroutine.
-struct CacheLock: Sendable {
-    fileprivate let descriptor: Int32
-
-    /// Gives the lock back.
-    func release() { close(descriptor) }
 }

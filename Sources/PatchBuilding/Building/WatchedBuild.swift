@@ -58,8 +58,8 @@ struct WatchedBuild: Sendable {
         let key = "\(layout)\n\(recipe.identity)\n\(compiler)\n\(inputs)"
         let directory = "\(parent)/\(mode.rawValue)-" + digest(key)
         if let build = try load(directory) { return build }
-        let lock = try await cache.lock(
-            "build-\(recipe.suite)-\(recipe.source)-\(mode.rawValue)", timeout: 3600)
+        let part = "build-\(recipe.suite)-\(recipe.source)-\(mode.rawValue)"
+        let lock = try await cache.lock(part, timeout: 3600)
         defer { lock.release() }
         if let build = try load(directory) { return build }
         for name in Files.names(parent) where name.hasPrefix("incoming-\(mode.rawValue).") {
