@@ -36,6 +36,7 @@ package struct Refusal: Error, Sendable, Equatable {
         case systemCallFilter = "system-call-filter"
         case unsupportedProcess = "unsupported-process"
         case protectedProcess = "protected-process"
+        case notNow = "not-now"
         // What is wrong with the file.
         case fileUnreadable = "file-unreadable"
         case fileInvalid = "file-invalid"

@@ -167,7 +167,7 @@ package struct Patcher {
         if let reason = handle.patchability(under: kernel).reasons.first { throw PatchingError(reason, pid: pid) }
         guard clinux_lock(handle.memory) >= 0 else {
             throw .later(
-                Refusal(.beingTraced, "Another run of the tool works on process \(pid).", remedy: "Try again later."))
+                Refusal(.notNow, "Another run of the tool works on process \(pid).", remedy: "Try again later."))
         }
         return handle
     }

@@ -68,7 +68,7 @@ enum PatchingError: Error {
                     .memoryWriteForbidden, sentence,
                     remedy: "Allow writing to the memory of traced processes (proc_mem.force_override=ptrace)."))
         case .stopTimedOut, .vfork, .noBorrowableThread:
-            self = .later(Refusal(.unsupportedProcess, sentence, remedy: "Try again later."))
+            self = .later(Refusal(.notNow, sentence, remedy: "Try again later, or with a longer --timeout."))
         }
     }
 

@@ -38,15 +38,18 @@ struct StackCheck {
         _ threads: [StoppedThread], stacks: [[UInt8]], handle: borrowing ProcessHandle
     ) -> [BusyThread] {
         var busy: [BusyThread] = []
+        // One for all threads: it remembers the rules of addresses that it met.
+        var unwinder = Unwinder(memory: MemorySnapshot([]), tables: tables)
         for (index, thread) in threads.enumerated() {
             let stack = index < stacks.count ? stacks[index] : []
-            if let found = check(thread, stack: stack, handle: handle) { busy.append(found) }
+            if let found = check(thread, stack: stack, handle: handle, unwinder: &unwinder) { busy.append(found) }
         }
         return busy
     }
 
     private func check(
-        _ thread: StoppedThread, stack: [UInt8], handle: borrowing ProcessHandle
+        _ thread: StoppedThread, stack: [UInt8], handle: borrowing ProcessHandle,
+        unwinder: inout Unwinder<MemorySnapshot, FrameTableMap>
     ) -> BusyThread? {
         if let hit = guarded.hit(thread.registers.rip) {
             return BusyThread(thread: thread.tid, function: hit.name, byScan: false)
@@ -56,7 +59,8 @@ struct StackCheck {
             return BusyThread(thread: thread.tid, function: "(no stack)", byScan: true)
         }
         var regions = [MemorySnapshot.Region(address: start, bytes: stack)]
-        var backtrace = unwind(thread, regions)
+        unwinder.memory = MemorySnapshot(regions)
+        var backtrace = unwinder.unwind(Self.values(of: thread))
         if case .incomplete(let error) = backtrace.ending {
             // More of this stack, and of those that a signal handler's frame leads to.
             var places = [start..<min(mapping.range.upperBound, start &+ (8 << 20))]
@@ -68,7 +72,8 @@ struct StackCheck {
             }
             let contents = handle.read(places)
             regions = zip(places, contents).map { MemorySnapshot.Region(address: $0.lowerBound, bytes: $1) }
-            backtrace = unwind(thread, regions)
+            unwinder.memory = MemorySnapshot(regions)
+            backtrace = unwinder.unwind(Self.values(of: thread))
         }
         for frame in backtrace.frames {
             if let hit = guarded.hit(frame.instructionPointer) {
@@ -112,7 +117,7 @@ struct StackCheck {
         return nil
     }
 
-    private func unwind(_ thread: StoppedThread, _ regions: [MemorySnapshot.Region]) -> Backtrace {
+    private static func values(of thread: StoppedThread) -> RegisterValues {
         let registers = thread.registers
         var values = RegisterValues()
         values[.rax] = registers.rax
@@ -132,7 +137,6 @@ struct StackCheck {
         values[.r14] = registers.r14
         values[.r15] = registers.r15
         values[.rip] = registers.rip
-        var unwinder = Unwinder(memory: MemorySnapshot(regions), tables: tables)
-        return unwinder.unwind(values)
+        return values
     }
 }

@@ -23,6 +23,8 @@ enum Applier {
         """
 
     static func main() {
+        // A reader that goes away must not end a run in the middle of its work.
+        _ = signal(SIGPIPE, SIG_IGN)
         exit(run(Array(CommandLine.arguments.dropFirst())).rawValue)
     }
 

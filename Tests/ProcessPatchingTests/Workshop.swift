@@ -26,19 +26,22 @@ final class Workshop: Sendable {
         directory = "\(TestProgram.directory)/workshop"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let sources = URL(filePath: #filePath).deletingLastPathComponent().path + "/Programs"
-        for name in ["two", "one"] {
+        for name in ["fault", "two", "one"] {
             let others = name == "one" ? ["-L\(directory)", "-ltwo", "-Wl,-rpath,$ORIGIN"] : []
             try Self.run(
                 "gcc",
                 Self.flags + ["-shared", "-Wl,--build-id=sha1", "-Wl,-soname,lib\(name).so"]
                     + ["-o", "\(directory)/lib\(name).so", "\(sources)/\(name).c"] + others)
-            // Rebuilt with another constructor: the same functions in another build.
             try Self.run(
                 "gcc", Self.flags + ["-DNEW_VERSION", "-c", "-o", "\(directory)/\(name).o", "\(sources)/\(name).c"])
         }
         try Self.run(
             "gcc",
             ["-O2", "-pthread", "-o", "\(directory)/halves", "\(sources)/halves.c", "-L\(directory)", "-lone", "-ltwo"]
+                + ["-Wl,-rpath,$ORIGIN"])
+        try Self.run(
+            "gcc",
+            ["-O2", "-pthread", "-o", "\(directory)/handler", "\(sources)/handler.c", "-L\(directory)", "-lfault"]
                 + ["-Wl,-rpath,$ORIGIN"])
     }
 
@@ -54,7 +57,7 @@ final class Workshop: Sendable {
     /// The patch that turns `functions` of a library into those of its new version.
     func patch(
         _ library: String, _ functions: [String], identifier: String? = nil, verdict: Verdict = .quiescent,
-        requires: [String] = []
+        requires: [String] = [], prologue lengths: [UInt8] = [4, 1], hasGates: Bool = true
     ) throws -> Patch {
         let path = "\(directory)/lib\(library).so"
         let file = [UInt8](try Data(contentsOf: URL(filePath: path)))
@@ -85,10 +88,10 @@ final class Workshop: Sendable {
             guard let old = symbols[name], let new = newSymbols[name] else { throw WorkshopError(text: name) }
             // Addresses and file offsets of these small libraries are the same in the first two segments.
             let bytes = Array(file[Int(old.address)..<Int(old.address + old.size)])
-            guard bytes.prefix(5) == [0xF3, 0x0F, 0x1E, 0xFA, 0x55] else {
+            guard lengths != [4, 1] || bytes.prefix(5) == [0xF3, 0x0F, 0x1E, 0xFA, 0x55] else {
                 throw WorkshopError(text: "\(name) does not begin with endbr64 and push rbp")
             }
-            let shapes = [InstructionShape(length: 4, field: .none), InstructionShape(length: 1, field: .none)]
+            let shapes = lengths.map { InstructionShape(length: $0, field: .none) }
             let prologue = try PrologueRelocation(
                 function: bytes, at: old.address, shapes: shapes, branchDestinations: [])
             let gate = GateBuilder(prologue: prologue, address: old.address)
@@ -121,10 +124,12 @@ final class Workshop: Sendable {
                 }, original: oldFrames.first { $0.0 == old.address }?.1)
             entries.append(
                 Entry(
-                    name: name, address: old.address, expected: bytes, masked: [], prologue: [4, 1],
+                    name: name, address: old.address, expected: bytes, masked: [], prologue: lengths,
                     replacement: UInt32(new.address), replacementSize: UInt32(new.size),
-                    gate: Gate(
-                        offset: start, size: UInt32(gate.bytes.count), original: start + UInt32(gate.original))))
+                    gate: !hasGates
+                        ? nil
+                        : Gate(
+                            offset: start, size: UInt32(gate.bytes.count), original: start + UInt32(gate.original))))
         }
         var image = Image(code: code, constants: [UInt8](repeating: 0, count: 8), unwind: [], relocations: [])
         for gate in gates {
