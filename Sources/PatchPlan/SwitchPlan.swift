@@ -77,7 +77,8 @@ package struct SwitchPlan: Sendable, Equatable {
         let goal: UInt64 = direction == .apply ? 1 : 0
         var stateWord = found.stateWord
         var reset: [Write] = []
-        if direction == .apply, stateWord == 1, states.allSatisfy({ $0 == .original }), let first = found.members.first {
+        if direction == .apply, stateWord == 1, states.allSatisfy({ $0 == .original }), let first = found.members.first
+        {
             // The object was unloaded and loaded again: no entry reads the word, so it can start anew.
             reset.append(
                 Write(phase: .reset, address: first.stateAddress, before: Self.bytes(1), after: Self.bytes(0)))

@@ -93,3 +93,23 @@ package struct FoundTransaction: Sendable, Equatable {
         }
     }
 }
+
+extension [FoundTransaction] {
+    /// Those that are not out of use: a transaction that was undone, and whose functions another transaction of ours
+    /// has replaced since, is nothing but patch memory that waits. (Its entries hold the other one's jumps, which
+    /// would look as if someone had altered them.)
+    package var withoutSuperseded: [FoundTransaction] {
+        filter { found in
+            guard found.stateWord == 0 else { return true }
+            return !zip(found.entries, zip(found.entryBytes, found.entryStates)).contains { entry, item in
+                let (bytes, state) = item
+                guard state == .other, let destination = Jump.destination(of: bytes, at: entry.address) else {
+                    return false
+                }
+                return contains { other in
+                    other.members != found.members && other.members.contains { $0.range.contains(destination) }
+                }
+            }
+        }
+    }
+}

@@ -122,6 +122,7 @@ struct ProcessSurvey {
                     entryBytes: Array(bytes[min(index, end)..<end])))
             index = end
         }
+        transactions = transactions.withoutSuperseded
     }
 
     /// The mapping that holds an address.

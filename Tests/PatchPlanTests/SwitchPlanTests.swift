@@ -141,6 +141,29 @@ import Testing
         #expect(memory.found(members).state == .applied)
     }
 
+    /// The same functions, in two transactions one after the other.
+    @Test func transactionsThatAreOutOfUse() throws {
+        let one = Fixture.request(Fixture.patch("one"))
+        var (memory, members) = try prepared([one])
+        var later = Fixture.patch("later")
+        later.target = one.patch.target
+        let content = try PatchMemory.content(
+            of: Fixture.request(later), at: 0x7eff_ff00_0000, members: [0x7eff_ff00_0000], verdict: .quiescent,
+            transaction: [UInt8](repeating: 7, count: 32), sha256: sha256)
+        memory.put(content.bytes, at: content.memory.address)
+        for direction in [Direction.apply, .undo] {
+            for write in try SwitchPlan(memory.found(members), direction: direction).writes {
+                memory.put(write.after, at: write.address)
+            }
+        }
+        var both = [memory.found(members), memory.found([content.memory])]
+        #expect(both.withoutSuperseded == both)
+        for write in try SwitchPlan(both[1], direction: .apply).writes { memory.put(write.after, at: write.address) }
+        both = [memory.found(members), memory.found([content.memory])]
+        #expect(both.map(\.state) == [.altered, .applied])
+        #expect(both.withoutSuperseded == [both[1]])
+    }
+
     @Test func whatOthersWroteIsRefused() throws {
         var (memory, members) = try prepared(twoObjects())
         let entry = members[1].entries[0]

@@ -106,4 +106,23 @@ import Testing
         let text = try String(contentsOfFile: "\(base).1", encoding: .utf8)
         #expect(text.contains("apply: 3 of 3 processes"), "\(text)")
     }
+
+    /// Several runs at once: one after the other has the process, and none undoes what another did.
+    @Test func runsAtTheSameTime() throws {
+        let workshop = try Workshop.shared.get()
+        let program = try Halves(threads: 2, workshop: workshop)
+        let applier = try KillHarness.executable("moult-applier")
+        let files = try files(workshop)
+        for arguments in [["apply"] + files, ["undo", "FIX-one"], ["apply"] + files] {
+            let runs = try (0..<5).map { _ in
+                try Command.spawn(applier, arguments + ["--pid", "\(program.pid)", "--timeout", "60"])
+            }
+            #expect(runs.map { Command.wait($0) } == [0, 0, 0, 0, 0])
+            #expect(program.answersNow() == (arguments[0] == "undo", arguments[0] == "apply"))
+        }
+        #expect(program.wrongAnswers == 0)
+        #expect(patcher.status(of: try program.instance).transactions.count == 1)
+        let mappings = try ProcessHandle(pid: program.pid).mappings()
+        #expect(mappings.count { $0.isExecutable && $0.isAnonymous } == 2)
+    }
 }

@@ -256,4 +256,31 @@ import Testing
         }
         #expect(missing.reason == .notApplied)
     }
+
+    /// What another applied patch needs stays.
+    @Test func whatOthersNeed() throws {
+        let workshop = try Workshop.shared.get()
+        let program = try Halves(threads: 1, workshop: workshop)
+        let files = try PatchFiles.halves(workshop)
+        let instance = try program.instance
+        let patcher = patcher(seconds: 20)
+        #expect(patcher.apply([files[1]], to: instance).outcome == .done)
+        #expect(patcher.apply([files[0]], to: instance).outcome == .done)
+        #expect(patcher.status(of: instance).transactions.count == 2)
+        guard case .refused(let refusal) = patcher.undo("FIX-two", in: instance).outcome else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(refusal.reason == .requiredByOther)
+        // Both are applied, though not together.
+        #expect(patcher.verify(files, in: instance).isWhole)
+        #expect(patcher.apply(files, to: instance).outcome == .alreadyDone)
+        #expect(patcher.undo("FIX-one", in: instance).outcome == .done)
+        #expect(patcher.undo("FIX-two", in: instance).outcome == .done)
+        #expect(program.answersNow() == (true, false))
+        // Together they are another transaction, with patch memory of its own.
+        #expect(patcher.apply(files, to: instance).outcome == .done)
+        #expect(program.answersNow() == (false, true))
+        #expect(patcher.undo("FIX-two", in: instance).outcome == .done)
+    }
 }
