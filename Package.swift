@@ -57,9 +57,10 @@ let factory: [Target] = [
 
 /// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
 let commands: [Target] = [
-    .target(name: "Commands", swiftSettings: engineSettings),
+    .target(name: "Commands", dependencies: ["StrictJSON"], swiftSettings: engineSettings),
     .target(
-        name: "ProcessObservation", dependencies: ["Commands", "LivePatch", "PatchPlan", "ProcessInspection"],
+        name: "ProcessObservation",
+        dependencies: ["Commands", "StrictJSON", "LivePatch", "PatchPlan", "ProcessInspection"],
         swiftSettings: engineSettings),
 ]
 
@@ -75,17 +76,18 @@ let executables: [Target] = [
     .executableTarget(
         name: "moult-applier",
         dependencies: [
-            "Commands", "LivePatch", "Approval", "PatchPlan", "ProcessInspection", "ProcessControl", "ProcessPatching",
+            "Commands", "StrictJSON", "LivePatch", "Approval", "PatchPlan", "ProcessInspection", "ProcessControl",
+            "ProcessPatching",
         ],
         swiftSettings: engineSettings,
         linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
     .executableTarget(
         name: "moult-observer",
         dependencies: [
-            "Commands", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
+            "Commands", "StrictJSON", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
         ], swiftSettings: engineSettings, linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
     .executableTarget(
-        name: "moult-build", dependencies: ["Commands", "Approval", "LivePatch", "PatchBuilding"],
+        name: "moult-build", dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding"],
         swiftSettings: settings),
 ]
 
@@ -112,7 +114,8 @@ let tests: [Target] = [
     .testTarget(
         name: "ProcessObservationTests",
         dependencies: [
-            "ProcessObservation", "Approval", "Commands", "LivePatch", "PatchPlan", "ProcessInspection",
+            "ProcessObservation", "StrictJSON", "Approval", "Commands", "LivePatch", "PatchPlan",
+            "ProcessInspection",
         ], swiftSettings: settings),
     .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
@@ -127,7 +130,7 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "TestSupport",
+            "PatchBuilding", "ELF", "LivePatch", "TestSupport",
         ], swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],

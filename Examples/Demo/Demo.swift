@@ -44,10 +44,12 @@ struct Demo {
         do throws(DemoError) {
             try story.tell()
         } catch {
+            Interruption.holdBack()
             // What was found before the failure is worth seeing, and the failure is one more check.
             story.checks.expect("the demo reaches its end", false, found: error.reason)
         }
         story.report.print(story.checks)
+        Interruption.holdBack()
         return story.checks.failed.isEmpty ? 0 : 1
     }
 

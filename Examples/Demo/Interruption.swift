@@ -4,9 +4,11 @@
 //===----------------------------------------------------------------------===//
 
 import Glibc
+import Synchronization
 
 /// Ends the demo in order when it is interrupted (SIGINT, SIGTERM, SIGHUP) or takes too long (SIGALRM).
 struct Interruption {
+    private static let hasBegun = Atomic<Bool>(false)
     private var signals = sigset_t()
 
     /// Blocks the signals; to be made before any thread is.
@@ -36,6 +38,7 @@ struct Interruption {
                 var signals = box.signals
                 var signal: Int32 = 0
                 while sigwait(&signals, &signal) != 0 {}
+                Interruption.hasBegun.store(true, ordering: .sequentiallyConsistent)
                 print("moult-demo: \(signal == SIGALRM ? "took too long" : "interrupted"), ending what was started")
                 box.body()
                 exit(128 + signal)
@@ -45,6 +48,12 @@ struct Interruption {
             throw DemoError(code: .system, reason: "no thread can be made (error \(result))")
         }
         pthread_detach(thread)
+    }
+
+    /// Returns only if the demo is not being interrupted. Otherwise children end because they are ended: what the
+    /// caller would make of that is of no use, and how the process ends is decided by the thread that ends them.
+    static func holdBack() {
+        while hasBegun.load(ordering: .sequentiallyConsistent) { pause() }
     }
 
     /// Lets the demo be interrupted after some seconds.

@@ -41,6 +41,7 @@ final class Runner {
             arguments, environment: environment, output: workplace.path("output"),
             errors: showErrors ? nil : workplace.path("errors"))
         let ending = children.wait(child)
+        Interruption.holdBack()
         if let index = steps.firstIndex(where: { $0.name == step }) {
             steps[index].cpuSeconds += ending.cpuSeconds
         } else {

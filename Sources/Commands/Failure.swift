@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+package import StrictJSON
+
 /// Why a command did not do what was asked, as it is shown: as JSON with a stable reason, or as text with a
 /// remedy.
 package struct Failure: Error, Sendable, Equatable {
@@ -38,7 +40,7 @@ package struct Failure: Error, Sendable, Equatable {
                 "schema": "moult.error/1", "command": .string(command), "reason": .string(reason),
                 "message": .string(message), "remedy": .string(remedy),
             ]
-            StandardStream.output.write(line: document.text)
+            StandardStream.output.write(line: document.canonicalText)
         }
     }
 }

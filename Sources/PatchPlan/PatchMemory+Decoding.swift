@@ -92,6 +92,7 @@ extension PatchMemory {
         self.members = members
 
         var entries: [PlacedEntry] = []
+        var functionSize = 0
         let image = AddressRange(lower: address + UInt64(size), upper: address + total)
         let code = AddressRange(lower: image.lower, upper: image.lower + UInt64(codeSize))
         for _ in 0..<entryCount {
@@ -102,7 +103,9 @@ extension PatchMemory {
                 }
             }
             entries.append(entry)
+            functionSize += Int(entry.size)
         }
+        guard functionSize <= Self.maximumFunctionSize else { throw Self.invalid("functions' size") }
         self.labels = try Self.labels(from: &reader, count: recordCount, entries: &entries)
         self.entries = entries
         guard try reader.array(size - reader.offset).allSatisfy({ $0 == 0 }), try encodedHeaderSize() == size else {

@@ -77,6 +77,8 @@ package struct PatchMemory: Sendable, Equatable {
 
     /// Largest size of header and image together, in bytes.
     package static var maximumSize: Int { 16 * 1024 }
+    /// Largest size of all old functions of one patch together, in bytes; a patch file is no larger.
+    package static var maximumFunctionSize: Int { 1 << 20 }
     /// Offset of the state word in the header.
     package static var stateOffset: UInt64 { 24 }
     /// Offset in the header of the history word: not 0 once an entry may have led into patch memory.

@@ -72,8 +72,23 @@ extension ProcessHandle {
             }
         }
         object.segments.sort { $0.range.lowerBound < $1.range.lowerBound }
-        guard header.type == 3 || bias == 0, !object.segments.isEmpty else { return nil }
+        guard header.type == 3 || bias == 0, !object.segments.isEmpty, Self.fits(object.segments, bias: bias) else {
+            return nil
+        }
         return object
+    }
+
+    /// Whether no segment, moved by the bias, runs past the end of the address space: ranges are made of them.
+    private static func fits(_ segments: [LoadedSegment], bias: UInt64) -> Bool {
+        var end: UInt64 = 0
+        for segment in segments {
+            let start = bias &+ segment.range.lowerBound
+            let (upper, overflow) = start.addingReportingOverflow(
+                segment.range.upperBound - segment.range.lowerBound)
+            guard !overflow, start >= end || end == 0 else { return false }
+            end = upper
+        }
+        return true
     }
 
     /// Whether every segment with code lies where the object says, mapped executable from the same file.

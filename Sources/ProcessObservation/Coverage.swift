@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-package import Commands
+package import StrictJSON
 
 /// What live patches do not reach. Said wherever someone might take silence for safety.
 package struct Coverage: Sendable, Equatable {

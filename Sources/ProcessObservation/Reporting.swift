@@ -3,9 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-package import Commands
 package import PatchPlan
 import ProcessInspection
+package import StrictJSON
 
 extension Refusal {
     /// The members that a reason has in every document.

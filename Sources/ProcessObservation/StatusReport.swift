@@ -3,9 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-package import Commands
+import Commands
 import PatchPlan
 import ProcessInspection
+package import StrictJSON
 
 /// What `status` says.
 package struct StatusReport: Sendable {

@@ -3,9 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-package import Commands
 import PatchPlan
 import ProcessInspection
+package import StrictJSON
 
 /// What `targets` says.
 package struct TargetsReport: Sendable {

@@ -164,11 +164,12 @@ package struct Patcher {
     private func hold(_ instance: ProcessInstance) throws(PatchingError) -> ProcessHandle {
         let pid = instance.pid
         let handle = try inspecting(pid) { () throws(InspectionError) in try ProcessHandle(instance) }
-        if let reason = handle.patchability(under: kernel).reasons.first { throw PatchingError(reason, pid: pid) }
-        guard clinux_lock(handle.memory) >= 0 else {
+        // The lock first: another run's stop would look like a debugger's.
+        guard handle.memory < 0 || clinux_lock(handle.memory) >= 0 else {
             throw .later(
                 Refusal(.notNow, "Another run of the tool works on process \(pid).", remedy: "Try again later."))
         }
+        if let reason = handle.patchability(under: kernel).reasons.first { throw PatchingError(reason, pid: pid) }
         return handle
     }
 

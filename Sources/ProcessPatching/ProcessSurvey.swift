@@ -12,6 +12,9 @@ struct ProcessSurvey {
     /// Most places that are looked at: 4 GiB of anonymous executable memory.
     private static let placeLimit = 65536
 
+    /// Most patch memories that are read.
+    private static let memoryLimit = 1024
+
     /// An object and where it lies.
     private struct Target: Hashable {
         var buildID: [UInt8]
@@ -61,7 +64,7 @@ struct ProcessSurvey {
             guard let first = prefix.word(at: 0) else { continue }
             if first == 0 || first == PatchMemory.fillingMagic {
                 unfinished[place.lower] = place
-            } else if first == PatchMemory.magic {
+            } else if first == PatchMemory.magic, found.count < Self.memoryLimit {
                 found.append(
                     AddressRange(
                         lower: place.lower, upper: min(place.upper, place.lower &+ UInt64(PatchMemory.maximumSize))))

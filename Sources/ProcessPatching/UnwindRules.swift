@@ -20,7 +20,10 @@ struct UnwindRules {
     /// stacks that pass through it are scanned word by word.
     init(_ handle: borrowing ProcessHandle, objects: [LoadedObject]) {
         var known: [(object: LoadedObject, header: FrameHeader)] = []
-        let withRules = objects.filter { $0.unwindHeader != nil && !$0.text.isEmpty }
+        let withRules = objects.filter { object in
+            guard let header = object.unwindHeader, !object.text.isEmpty else { return false }
+            return header.upperBound - header.lowerBound <= 16 << 20
+        }
         let headers = handle.read(withRules.map { Self.place($0, $0.unwindHeader ?? 0..<0) })
         var sections: [Range<UInt64>] = []
         var total: UInt64 = 0

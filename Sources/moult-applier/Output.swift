@@ -7,6 +7,7 @@ import Commands
 import PatchPlan
 import ProcessInspection
 import ProcessPatching
+import StrictJSON
 
 /// Writes what was done, as text or JSON, and says how the program ends.
 struct Output {
@@ -56,7 +57,7 @@ struct Output {
                 "schema": .string("moult.\(command)/1"), "done": .integer(done), "of": .integer(reports.count),
                 "exit-code": .integer(Int(code.rawValue)), "processes": .array(reports.map(json)),
             ]
-            StandardStream.output.write(line: document.text)
+            StandardStream.output.write(line: document.canonicalText)
         } else if reports.count > 1 {
             StandardStream.output.write(line: "\(command): \(done) of \(reports.count) processes")
         }
@@ -130,37 +131,30 @@ struct Output {
     }
 
     private func json(_ report: PatchingReport) -> JSONValue {
-        var members: [JSONValue.Member] = [
-            .init("pid", .integer(Int(report.pid))),
-            .init("instance", report.instance.map { .string($0.identifier) } ?? .null),
-            .init("outcome", .string(report.outcome.name)),
+        var members: JSONObject = [
+            "pid": .integer(Int(report.pid)),
+            "instance": report.instance.map { .string($0.identifier) } ?? .null,
+            "outcome": .string(report.outcome.name),
+            "transaction": report.transaction.map(json) ?? .null,
+            "stops": .integer(report.stops), "threads": .integer(report.threads),
+            "longest-stop-ns": .integer(Int(report.longestStop)),
         ]
         switch report.outcome {
-        case .refused(let refusal), .notYet(let refusal):
-            members += [
-                .init("reason", .string(refusal.reason.rawValue)), .init("message", .string(refusal.sentence)),
-                .init("remedy", .string(refusal.remedy)),
-            ]
+        case .refused(let refusal), .notYet(let refusal): members.describe(refusal)
         case .busy(let threads):
-            members.append(.init("reason", "busy"))
-            members.append(
-                .init(
-                    "busy",
-                    .array(
-                        threads.map {
-                            [
-                                "thread": .integer(Int($0.thread)), "function": .string($0.function),
-                                "by-scan": .bool($0.byScan),
-                            ]
-                        })))
-        case .failed(let reason): members += [.init("reason", "failed"), .init("message", .string(reason))]
+            members["reason"] = "busy"
+            members["busy"] = .array(
+                threads.map {
+                    [
+                        "thread": .integer(Int($0.thread)), "function": .string($0.function),
+                        "by-scan": .bool($0.byScan),
+                    ]
+                })
+        case .failed(let reason):
+            members["reason"] = "failed"
+            members["message"] = .string(reason)
         case .done, .alreadyDone, .possible: break
         }
-        members.append(.init("transaction", report.transaction.map(json) ?? .null))
-        members += [
-            .init("stops", .integer(report.stops)), .init("threads", .integer(report.threads)),
-            .init("longest-stop-ns", .integer(Int(report.longestStop))),
-        ]
         return .object(members)
     }
 
@@ -209,7 +203,7 @@ struct Output {
                 "schema": .string("moult.\(command)/1"), "whole": .integer(whole), "of": .integer(reports.count),
                 "exit-code": .integer(Int(code.rawValue)), "processes": .array(reports.map(json)),
             ]
-            StandardStream.output.write(line: document.text)
+            StandardStream.output.write(line: document.canonicalText)
         case .text:
             for report in reports { writeText(report) }
             if reports.count > 1 { StandardStream.output.write(line: "verify: \(whole) of \(reports.count) processes") }
@@ -238,30 +232,22 @@ struct Output {
     }
 
     private func json(_ report: VerificationReport) -> JSONValue {
-        var members: [JSONValue.Member] = [
-            .init("pid", .integer(Int(report.pid))),
-            .init("instance", report.instance.map { .string($0.identifier) } ?? .null),
-            .init("whole", .bool(report.isWhole)),
+        var members: JSONObject = [
+            "pid": .integer(Int(report.pid)),
+            "instance": report.instance.map { .string($0.identifier) } ?? .null,
+            "whole": .bool(report.isWhole),
+            "transactions": .array(report.transactions.map(json)),
+            "differences": .array(
+                report.differences.map { difference in
+                    [
+                        "kind": .string(difference.kind.rawValue), "patch": .string(difference.identifier),
+                        "function": .string(difference.function),
+                        "address": .string("0x" + String(difference.address, radix: 16)),
+                        "message": .string(difference.sentence),
+                    ]
+                }),
         ]
-        if let refusal = report.refusal {
-            members += [
-                .init("reason", .string(refusal.reason.rawValue)), .init("message", .string(refusal.sentence)),
-                .init("remedy", .string(refusal.remedy)),
-            ]
-        }
-        members.append(.init("transactions", .array(report.transactions.map(json))))
-        members.append(
-            .init(
-                "differences",
-                .array(
-                    report.differences.map { difference in
-                        [
-                            "kind": .string(difference.kind.rawValue), "patch": .string(difference.identifier),
-                            "function": .string(difference.function),
-                            "address": .string("0x" + String(difference.address, radix: 16)),
-                            "message": .string(difference.sentence),
-                        ]
-                    })))
+        if let refusal = report.refusal { members.describe(refusal) }
         return .object(members)
     }
 
@@ -289,5 +275,14 @@ extension Outcome {
         case .busy, .notYet: "busy"
         case .failed: "failed"
         }
+    }
+}
+
+extension JSONObject {
+    /// Says why, and what to do.
+    fileprivate mutating func describe(_ refusal: Refusal) {
+        self["reason"] = .string(refusal.reason.rawValue)
+        self["message"] = .string(refusal.sentence)
+        self["remedy"] = .string(refusal.remedy)
     }
 }

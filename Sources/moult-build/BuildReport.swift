@@ -6,6 +6,7 @@
 import Approval
 import Commands
 import PatchBuilding
+import StrictJSON
 
 /// What `build` says.
 struct BuildReport {
@@ -43,6 +44,8 @@ struct BuildReport {
     }
 
     private static func json(_ result: BuildResult) -> JSONValue {
+        var costs = JSONObject()
+        for cost in result.prepared?.costs ?? [] { costs[cost.step] = .integer(Int(cost.seconds * 1000)) }
         let outcome = result.outcome
         return [
             "recipe": .string(result.recipe),
@@ -54,8 +57,7 @@ struct BuildReport {
             "digest": result.digest.map { .string($0.hexadecimal) } ?? .null,
             "picked": result.prepared.map { .string($0.offer.summary) } ?? .null,
             "compiler": result.prepared.map { .string($0.compiler) } ?? .null,
-            "cpu-milliseconds": .object(
-                result.prepared?.costs.map { .init($0.step, .integer(Int($0.seconds * 1000))) } ?? []),
+            "cpu-milliseconds": .object(costs),
             "failure": result.failure?.members ?? .null,
         ]
     }

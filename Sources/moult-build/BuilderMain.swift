@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 
 import Commands
+import StrictJSON
 
 /// `moult-build`: makes live patches and shows what is in them.
 @main
@@ -51,7 +52,7 @@ enum BuilderMain {
     /// Writes a result; false if not all of it could be written.
     private static func show(_ document: JSONValue, _ lines: [String], _ format: OutputFormat) -> Bool {
         switch format {
-        case .json: StandardStream.output.write(line: document.text)
+        case .json: StandardStream.output.write(line: document.canonicalText)
         case .text: lines.allSatisfy { StandardStream.output.write(line: $0.printable) }
         }
     }

@@ -6,6 +6,7 @@
 import Approval
 import Commands
 import LivePatch
+import StrictJSON
 
 /// What `inspect` says.
 struct InspectReport {

@@ -9,6 +9,7 @@ import LivePatch
 import PatchPlan
 import ProcessInspection
 import ProcessObservation
+import StrictJSON
 
 /// `moult-observer`: looks at processes, changes nothing.
 @main
@@ -71,7 +72,7 @@ enum ObserverMain {
     /// Writes a result; false if not all of it could be written.
     private static func show(_ document: JSONValue, _ lines: [String], _ format: OutputFormat) -> Bool {
         switch format {
-        case .json: StandardStream.output.write(line: document.text)
+        case .json: StandardStream.output.write(line: document.canonicalText)
         case .text: lines.allSatisfy { StandardStream.output.write(line: $0.printable) }
         }
     }

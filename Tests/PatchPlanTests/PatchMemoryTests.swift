@@ -71,6 +71,7 @@ import Testing
             if let memory = try? decode(bytes, at: content.memory.address) {
                 accepted += 1
                 #expect(memory.size <= PatchMemory.maximumSize)
+                #expect(memory.entries.reduce(0) { $0 + Int($1.size) } <= PatchMemory.maximumFunctionSize)
                 for entry in memory.entries {
                     #expect(memory.range.contains(entry.replacement))
                     if let gate = entry.gate { #expect(memory.range.contains(gate)) }

@@ -7,6 +7,7 @@ import Commands
 import Foundation
 import PatchPlan
 import ProcessObservation
+import StrictJSON
 import Testing
 
 @testable import ProcessInspection
@@ -27,7 +28,7 @@ struct ReportTests {
         ], unobserved: [Samples.denied])
 
     private func parse(_ value: JSONValue) throws -> [String: Any] {
-        try #require(try JSONSerialization.jsonObject(with: Data(value.text.utf8)) as? [String: Any])
+        try #require(try JSONSerialization.jsonObject(with: Data(value.canonicalText.utf8)) as? [String: Any])
     }
 
     @Test("targets in text: what is patched, deleted, not patchable and why, and what is not covered")

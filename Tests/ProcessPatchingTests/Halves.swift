@@ -65,6 +65,13 @@ final class Halves: @unchecked Sendable {
     var child: pid_t { pid_t(truncatingIfNeeded: word(1)) }
     var childAnswers: (old: UInt64, new: UInt64, wrong: UInt64) { (word(2), word(3), word(4)) }
 
+    /// Stops it by SIGSTOP, and waits until each thread stands still.
+    func stop() throws {
+        kill(pid, SIGSTOP)
+        let handle = try ProcessHandle(pid: pid)
+        while try !handle.threads().allSatisfy({ $0.state == UInt8(ascii: "T") }) { usleep(1000) }
+    }
+
     /// Makes a child that works too.
     func fork() {
         words[5] = 1

@@ -159,7 +159,7 @@ import Testing
         func poke(_ bytes: [UInt8], at address: UInt64) {
             #expect(pwrite(memory, bytes, bytes.count, off_t(Int64(bitPattern: address))) == bytes.count)
         }
-        kill(program.pid, SIGSTOP)
+        try program.stop()
         for offset in [0, 7, entry.expected.count - 1] {
             let byte = entry.expected[offset]
             poke([byte ^ 4], at: address + UInt64(offset))
@@ -177,7 +177,7 @@ import Testing
         // After applying, someone changes a jump back: verify says so, undo refuses.
         #expect(patcher().apply(files, to: try program.instance).outcome == .done)
         let jump = try handle.read(address, count: 5)
-        kill(program.pid, SIGSTOP)
+        try program.stop()
         poke([0xCC], at: address)
         let verified = patcher().verify(nil, in: try program.instance)
         #expect(verified.differences.map(\.kind) == [.entryAltered])

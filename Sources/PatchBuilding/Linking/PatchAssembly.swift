@@ -60,10 +60,11 @@ struct PatchAssembly {
             return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
         }
         let patch = try build(drafts, roots: roots, frames: frames, description: description)
-        if patch.image.size > LivePatchFactory.largestImage {
+        let largest = LivePatchFactory.largestImage(entries: drafts.count)
+        if patch.image.size > largest {
             note(
                 .tooLarge, "",
-                "The image has \(patch.image.size) bytes; at most \(LivePatchFactory.largestImage) fit with its header."
+                "The image has \(patch.image.size) bytes; at most \(largest) fit with its header."
             )
             return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
         }
