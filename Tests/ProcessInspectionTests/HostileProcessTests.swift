@@ -38,12 +38,14 @@ import Testing
         return file + [UInt8](repeating: 0x90, count: 8192 - file.count)
     }
 
-    @Test(arguments: [
-        // The end of the object lies before its beginning.
-        [[1, 5, 0, 0, 8192, 8192], [1, 4, 4096, 0xffff_ffff_ffff_0000, 16, 16]],
-        // So does the end of the code.
-        [[1, 5, 0, 0, 8192, 0xffff_ffff_ffff_f000]],
-    ] as [[[UInt64]]]) func headersThatLie(headers: [[UInt64]]) throws {
+    @Test(
+        arguments: [
+            // The end of the object lies before its beginning.
+            [[1, 5, 0, 0, 8192, 8192], [1, 4, 4096, 0xffff_ffff_ffff_0000, 16, 16]],
+            // So does the end of the code.
+            [[1, 5, 0, 0, 8192, 0xffff_ffff_ffff_f000]],
+        ] as [[[UInt64]]]) func headersThatLie(headers: [[UInt64]]) throws
+    {
         let program = try TestProgram.path("mapper", source: Self.program)
         let name = "\(TestProgram.directory)/hostile-\(UInt32.random(in: 0 ... .max))"
         try Data(image(headers)).write(to: URL(filePath: name))

@@ -23,7 +23,8 @@ import Testing
         try TestProgram.path(
             name, source: source,
             flags: [
-                "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-Wl,--no-as-needed", "-L\(workshop.directory)",
+                "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-Wl,--no-as-needed",
+                "-L\(workshop.directory)",
                 "-lone", "-ltwo", "-Wl,-rpath,\(workshop.directory)",
             ])
     }
