@@ -114,6 +114,17 @@ long clinux_wait_sigchld(int64_t nanoseconds) {
     return result(sigtimedwait(&set, NULL, &limit));
 }
 
+static _Thread_local int32_t kept[64];
+static _Thread_local size_t kept_count;
+
+long clinux_keep(int32_t tid) {
+    if (kept_count == sizeof kept / sizeof *kept) return -ENOSPC;
+    kept[kept_count++] = tid;
+    return 0;
+}
+
+long clinux_take_kept(void) { return kept_count == 0 ? 0 : kept[--kept_count]; }
+
 long clinux_pidfd_open(int32_t pid, uint32_t flags) { return result(syscall(SYS_pidfd_open, pid, flags)); }
 
 long clinux_pidfd_send_signal(int32_t descriptor, int32_t signal) {

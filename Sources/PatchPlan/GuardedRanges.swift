@@ -28,7 +28,7 @@ package struct GuardedRanges: Sendable, Equatable {
         package var name: String
     }
 
-    /// All of them, sorted by first address.
+    /// All of them, sorted by first address; those of whole images come last.
     package private(set) var ranges: [Guarded] = []
     private var lowest: UInt64 = .max
     private var highest: UInt64 = 0
@@ -46,6 +46,7 @@ package struct GuardedRanges: Sendable, Equatable {
     package init(_ found: FoundTransaction, direction: Direction) {
         let quiescent = found.members.contains { $0.verdict == .quiescent }
         let states = found.entryStates
+        var goesOutOfUse = false
         for (entry, state) in zip(found.entries, states) {
             if state != .other {
                 add(entry.overwritten, .overwritten, entry.name)
@@ -61,12 +62,21 @@ package struct GuardedRanges: Sendable, Equatable {
                 add(
                     AddressRange(lower: entry.replacement.lower &+ 1, upper: entry.replacement.upper &+ 1), .function,
                     entry.name)
+                goesOutOfUse = true
             }
             if let gate = entry.gate {
                 add(AddressRange(lower: gate.lower, upper: gate.upper &+ 1), .gate, entry.name)
             }
         }
         ranges.sort { $0.range.lower < $1.range.lower }
+        if goesOutOfUse {
+            // New functions have parts that no entry names: cold parts, and functions that only they call.
+            for member in found.members {
+                let code = AddressRange(
+                    lower: member.imageAddress &+ 1, upper: member.imageAddress &+ UInt64(member.codeSize) &+ 1)
+                add(code, .function, member.labels.identifier)
+            }
+        }
     }
 
     private mutating func add(_ range: AddressRange, _ kind: Guarded.Kind, _ name: String) {

@@ -57,6 +57,7 @@ extension ControlledProcess {
         _ tid: Int32, for call: RemoteSystemCall, accepting worst: ThreadChoice.Rank, mappings: [Mapping]
     ) throws(ControlError) -> Int64 {
         var thread = try HeldThread(tid, of: process, until: call.deadline)
+        try checkMemory(at: thread.registers.rip)
         let registers = thread.registers
         let obstacle: String?
         if registers.cs != 0x33 {

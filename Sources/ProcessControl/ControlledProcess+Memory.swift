@@ -9,7 +9,7 @@ internal import ProcessInspection
 // Writing memory.
 extension ControlledProcess {
     /// Writes memory whatever its protection, and reads it back. Works while the threads run and while they are
-    /// stopped. Up to 8 bytes within an aligned 8-byte word are written by one call.
+    /// stopped. Up to 8 bytes within a page are written by one call.
     ///
     /// - Throws: `unwritable`, `notWritten`, `exited`.
     package func write(_ bytes: [UInt8], at address: UInt64) throws(ControlError) {
@@ -59,10 +59,12 @@ extension ControlledProcess {
     }
 
     private func writeWords(_ bytes: [UInt8], at address: UInt64, through tid: Int32) throws(ControlError) {
+        // The thread's memory, not the one that was opened, is written.
+        try checkMemory(at: address)
         var index = 0
         while index < bytes.count {
             let place = address &+ UInt64(index)
-            let word = place & ~7
+            let word = Self.word(holding: place)
             let skip = Int(place - word)
             let count = min(8 - skip, bytes.count - index)
             var value: UInt64 = 0
@@ -82,4 +84,8 @@ extension ControlledProcess {
             index += count
         }
     }
+
+    /// The 8 bytes by which what begins at `place` is written: those from there on, as far as the page goes. (Aligned
+    /// words would cut a jump in two, and a tool that dies in between would leave half of one.)
+    static func word(holding place: UInt64) -> UInt64 { min(place, (place | 0xfff) - 7) }
 }

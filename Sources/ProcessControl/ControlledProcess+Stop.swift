@@ -46,6 +46,12 @@ extension ControlledProcess {
         return lastWindow
     }
 
+    /// Lets go of threads that could not be let go when they should have been: they were in an uninterruptible sleep, and
+    /// stop as soon as they wake up. To be called often as long as the calling thread lives.
+    package static func letGoOfLateThreads() {
+        Seizing.letGoLater([], waiting: 0)
+    }
+
     /// Changes the registers of a stopped thread. Dangerous if the tool dies before the rest is done.
     ///
     /// - Throws: `misuse` if there is no such stopped thread, `exited`.
@@ -66,10 +72,7 @@ extension ControlledProcess {
         }
         // Every thread was found in the process's own directory after it was seized, so it is the right process. After an
         // execve the old memory has no users, and reading from it gives nothing.
-        var byte: UInt8 = 0
-        if process.memory >= 0, unsafe clinux_pread(process.memory, &byte, 1, first.registers.rip) == 0 {
-            throw ControlError(.reused, "process \(process.instance.pid) started a program anew")
-        }
+        try checkMemory(at: first.registers.rip)
     }
 }
 

@@ -76,6 +76,16 @@ package struct ControlledProcess: ~Copyable {
             throw ControlError(error)
         }
     }
+
+    /// Checks that the memory is still the one that `process` has open. After an execve, also of the same program, the
+    /// old memory has no users and reading it gives nothing, not even an error. Only while a thread is held does the
+    /// answer last.
+    func checkMemory(at address: UInt64) throws(ControlError) {
+        var byte: UInt8 = 0
+        if process.memory >= 0, unsafe clinux_pread(process.memory, &byte, 1, address) == 0 {
+            throw ControlError(.reused, "process \(process.instance.pid) started a program anew")
+        }
+    }
 }
 
 extension ControlError {

@@ -85,6 +85,9 @@ enum Seizing {
         // Z, X: it has ended; the kernel answers EPERM.
         if thread.state == 0x5a || thread.state == 0x58 { return false }
         if let tracer = process.tracer(of: tid), tracer != 0 {
+            guard Int(tracer) != clinux_gettid() else {
+                throw ControlError(.stopTimedOut, "thread \(tid) could not be let go yet", errno: errno, tid: tid)
+            }
             throw ControlError(
                 .tracedByOther, "thread \(tid) of process \(process.instance.pid) is traced by process \(tracer)",
                 errno: errno, tid: tid)
@@ -98,10 +101,11 @@ enum Seizing {
 
     /// Gets rid of traced threads that were not in a stop when they should have been let go: they ended, were killed, or
     /// are in an uninterruptible sleep. Waits a little for all of them in turn (one may wait for another); what is left is
-    /// freed by the kernel when the calling thread ends.
+    /// looked at again each time that this is called, and freed by the kernel when the calling thread ends.
     static func letGoLater(_ tids: [Int32], waiting: Int64 = 1_000_000_000) {
         let deadline = Int64(clinux_monotonic()) + waiting
         var left = tids
+        while case let tid = Int32(truncatingIfNeeded: clinux_take_kept()), tid != 0 { left.append(tid) }
         while true {
             left.removeAll { tid in
                 switch Tracee.poll(tid) {
@@ -111,7 +115,11 @@ enum Seizing {
                 case .ended, .timedOut: return true
                 }
             }
-            if left.isEmpty || Int64(clinux_monotonic()) > deadline { return }
+            if left.isEmpty { return }
+            if Int64(clinux_monotonic()) >= deadline {
+                for tid in left { _ = clinux_keep(tid) }
+                return
+            }
             _ = clinux_sleep(100_000)
             left.removeAll { hasEndedUnseen($0) }
         }

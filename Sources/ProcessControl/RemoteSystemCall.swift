@@ -114,13 +114,16 @@ struct RemoteSystemCall {
         return Int64(bitPattern: exit.rax)
     }
 
-    /// To the next entry or exit of a system call. A stop for the whole process that comes in between waits: the thread
-    /// joins it when it is let go.
+    /// To the next entry or exit of a system call. A stop for the whole process that comes in between is passed on
+    /// (SIGSTOP cannot be blocked) and waits: the thread joins it when it is let go.
     private func resume(_ tid: Int32) -> Bool {
-        while clinux_ptrace_syscall(tid, 0) >= 0 {
+        var signal: Int32 = 0
+        while clinux_ptrace_syscall(tid, signal) >= 0 {
+            signal = 0
             switch Tracee.wait(tid, until: deadline) {
             case .systemCall: return true
             case .eventStop: continue
+            case .signalDelivery(Kernel.stop): signal = Kernel.stop
             case .signalDelivery, .ended, .timedOut: return false
             }
         }
@@ -136,6 +139,8 @@ struct RemoteSystemCall {
         while true {
             switch Tracee.wait(tid, until: deadline) {
             case .eventStop: return true
+            case .signalDelivery(Kernel.stop):
+                guard clinux_ptrace_cont(tid, Kernel.stop) >= 0 else { return false }
             case .systemCall, .signalDelivery:
                 // Only after something unexpected: the thread ran on. Its registers are put back all the same.
                 guard clinux_ptrace_cont(tid, 0) >= 0 else { return false }

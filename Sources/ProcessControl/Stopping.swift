@@ -16,6 +16,8 @@ struct Stopping {
     private var pending: [(tid: Int32, process: Int32)] = []
     private var interrupted = 0
     private var known: Set<Int32> = []
+    /// Seen, and gone before they could be seized.
+    private var ended: Set<Int32> = []
     private(set) var stopped: [StoppedThread] = []
     private var groups: [Int32] { [pid] + sharers.pids }
 
@@ -68,15 +70,23 @@ struct Stopping {
         pending = []
         interrupted = 0
         known = []
+        ended = []
     }
 
-    /// Seizes threads that are not known yet; whether there were any.
+    /// Seizes threads that are not known yet; whether there were any, or may be.
     private mutating func seizeNew(_ process: borrowing ProcessHandle) throws(ControlError) -> Bool {
         var foundNew = false
         for group in groups {
-            for tid in threadIDs(of: group, process) where !known.contains(tid) {
+            let tids = threadIDs(of: group, process)
+            // The list breaks off where a thread ends while it is read; then the number of threads is another.
+            if let count = threadCount(of: group, process), count != tids.count { foundNew = true }
+            for tid in tids where !known.contains(tid) {
                 let isSeized = group == pid ? try Seizing.seize(tid, of: process) : try seizeSharer(tid, group)
-                guard isSeized else { continue }
+                guard isSeized else {
+                    // What it made before it ended may not have been in the list yet. (A leader that has ended stays.)
+                    if ended.insert(tid).inserted || tid != group { foundNew = true }
+                    continue
+                }
                 known.insert(tid)
                 pending.append((tid, group))
                 foundNew = true
@@ -89,6 +99,12 @@ struct Stopping {
         if group == pid { return (try? process.threadIDs()) ?? [] }
         guard let sharer = try? ProcessHandle(pid: group) else { return [] }
         return (try? sharer.threadIDs()) ?? []
+    }
+
+    private func threadCount(of group: Int32, _ process: borrowing ProcessHandle) -> Int? {
+        if group == pid { return try? process.threadCount() }
+        guard let sharer = try? ProcessHandle(pid: group) else { return nil }
+        return try? sharer.threadCount()
     }
 
     private func seizeSharer(_ tid: Int32, _ group: Int32) throws(ControlError) -> Bool {

@@ -12,6 +12,8 @@ enum Kernel {
     static let optionSystemCallGood: UInt64 = 1
     /// PTRACE_EVENT_STOP.
     static let eventStop: Int32 = 128
+    /// SIGSTOP.
+    static let stop: Int32 = 19
     /// SIGTRAP.
     static let trap: Int32 = 5
     /// SIGTRAP | 0x80: a system call's entry or exit.

@@ -39,6 +39,14 @@ extension ProcessHandle {
         try ProcFile.numbers(in: "task", of: directory)
     }
 
+    /// How many threads there are, by one number of the kernel (num_threads of proc_pid_stat(5)).
+    package func threadCount() throws(InspectionError) -> Int {
+        guard let stat = StatParser.stat(try contents("stat")) else {
+            throw InspectionError(.malformed, "/proc/\(instance.pid)/stat cannot be understood")
+        }
+        return stat.threads
+    }
+
     /// State, owner, tracer, seccomp mode ...
     package func status() throws(InspectionError) -> ProcessStatus {
         let text = try contents("status")

@@ -92,14 +92,23 @@ extension ProcessHandle {
     }
 
     /// Reads several ranges with as few system calls as possible, for stacks of many threads under a stop (which keeps
-    /// the pid from being used again). A range that cannot be read whole gives what could be read of it.
+    /// the pid from being used again). A range that cannot be read whole gives what could be read of it; one of more
+    /// than 256 MiB, which only a header that lies asks for, gives nothing.
     package func read(_ ranges: [Range<UInt64>]) -> [[UInt8]] {
+        let limit: UInt64 = 256 << 20
+        let ranges = ranges.map { $0.upperBound - $0.lowerBound <= limit ? $0 : $0.lowerBound..<$0.lowerBound }
         var results: [[UInt8]] = []
         results.reserveCapacity(ranges.count)
         while results.count < ranges.count {
-            let batch = Array(ranges[results.count...].prefix(64))
+            var batch: [Range<UInt64>] = []
+            var total = 0
+            for range in ranges[results.count...].prefix(64) {
+                let length = Int(range.upperBound - range.lowerBound)
+                guard batch.isEmpty || total + length <= Int(limit) else { break }
+                batch.append(range)
+                total += length
+            }
             let wanted = batch.map { clinux_range(address: $0.lowerBound, length: $0.upperBound - $0.lowerBound) }
-            let total = wanted.reduce(0) { $0 + Int(clamping: $1.length) }
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: total) { buffer, count in
                 count = max(
                     0, unsafe clinux_process_vm_readv(instance.pid, buffer.baseAddress, total, wanted, wanted.count))

@@ -55,7 +55,7 @@ extension ProcessHandle {
             add(.zombie, "process \(pid) has ended and waits for its parent", "Nothing to do.")
             return Patchability(reasons: reasons)
         }
-        if let tracer = tracer(status: status, tasks: tasks) {
+        if let tracer = tracer(status: status, tasks: tasks), Int(tracer) != clinux_gettid() {
             add(
                 .tracedByOther, "process \(pid) is traced by process \(tracer)",
                 "End the debugger or tracer (pid \(tracer)), then try again.")

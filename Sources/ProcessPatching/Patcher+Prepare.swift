@@ -141,7 +141,12 @@ extension Patcher {
     private func place(
         _ requests: [MemberRequest], transaction: [UInt8], objects: [LoadedObject], survey: ProcessSurvey
     ) throws(PatchingError) -> [PatchMemoryContent] {
-        let occupied = survey.mappings.map { AddressRange(lower: $0.range.lowerBound, upper: $0.range.upperBound) }
+        // Where the main thread's stack may still grow (as in `FreeRoom`) nothing of ours may lie.
+        let occupied = survey.mappings.map { mapping in
+            let lower = mapping.range.lowerBound
+            let growth: UInt64 = mapping.name.elementsEqual("[stack]".utf8) ? 64 << 20 : 0
+            return AddressRange(lower: lower - min(lower, growth), upper: mapping.range.upperBound)
+        }
         var taken: [AddressRange] = []
         for request in requests {
             let size = try planning { () throws(Refusal) in

@@ -163,6 +163,7 @@ package struct Patcher {
     /// open who may change the process.
     private func hold(_ instance: ProcessInstance) throws(PatchingError) -> ProcessHandle {
         let pid = instance.pid
+        ControlledProcess.letGoOfLateThreads()
         let handle = try inspecting(pid) { () throws(InspectionError) in try ProcessHandle(instance) }
         // The lock first: another run's stop would look like a debugger's.
         guard handle.memory < 0 || clinux_lock(handle.memory) >= 0 else {

@@ -60,15 +60,24 @@ struct ProcessSurvey {
         guard !places.isEmpty else { return }
         let prefixes = handle.read(places.map { $0.lower..<($0.lower &+ min(16, $0.size)) })
         var found: [AddressRange] = []
+        var empty: [AddressRange] = []
         for (place, prefix) in zip(places, prefixes) {
             guard let first = prefix.word(at: 0) else { continue }
-            if first == 0 || first == PatchMemory.fillingMagic {
+            if first == PatchMemory.fillingMagic {
                 unfinished[place.lower] = place
+            } else if first == 0, place.size <= UInt64(PatchMemory.maximumSize) {
+                empty.append(place)
             } else if first == PatchMemory.magic, found.count < Self.memoryLimit {
                 found.append(
                     AddressRange(
                         lower: place.lower, upper: min(place.upper, place.lower &+ UInt64(PatchMemory.maximumSize))))
             }
+        }
+        // The filling magic is written first, so what was mapped and not filled is all zeros; anything else that
+        // begins with zeros belongs to the process (a JIT compiler's code, say).
+        for (place, content) in zip(empty, handle.read(empty.map { $0.lower..<$0.upper }))
+        where UInt64(content.count) == place.size && content.allSatisfy({ $0 == 0 }) {
+            unfinished[place.lower] = place
         }
         let contents = found.isEmpty ? [] : handle.read(found.map { $0.lower..<$0.upper })
         for (place, content) in zip(found, contents) {

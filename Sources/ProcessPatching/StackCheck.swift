@@ -32,8 +32,8 @@ struct StackCheck {
     /// The threads that are in the way.
     ///
     /// A stack that cannot be followed to its end is scanned word by word, from the stack pointer to the end of its
-    /// mapping, and so is every stack that it was followed to; any hit counts. A thread whose stack pointer leads to
-    /// no memory counts as busy: nothing can be said about it.
+    /// mapping, and so is every stack that it was followed to, and the thread's own if it was not followed there; any
+    /// hit counts. A thread whose stack pointer leads to no memory counts as busy: nothing can be said about it.
     func busy(
         _ threads: [StoppedThread], stacks: [[UInt8]], handle: borrowing ProcessHandle
     ) -> [BusyThread] {
@@ -80,21 +80,36 @@ struct StackCheck {
                 return BusyThread(thread: thread.tid, function: hit.name, byScan: false)
             }
         }
-        guard case .incomplete = backtrace.ending else { return nil }
-        return scan(thread, from: start, backtrace, handle: handle)
+        let addresses = [start] + backtrace.frames.compactMap(\.canonicalFrameAddress)
+        var places: [Range<UInt64>] = []
+        if case .incomplete = backtrace.ending {
+            for address in addresses {
+                let aligned = address & ~7
+                guard !places.contains(where: { $0.contains(aligned) }), let mapping = survey.mapping(at: aligned)
+                else { continue }
+                places.append(aligned..<mapping.range.upperBound)
+            }
+        }
+        if let own = ownStack(of: thread), !addresses.contains(where: { own.contains($0) }) { places.append(own) }
+        return places.isEmpty ? nil : scan(thread, places, handle: handle)
+    }
+
+    /// The stack that the thread was made with. A thread that stands on another one (an alternate signal stack, a
+    /// coroutine's) and was not followed back has frames there all the same; nothing tells where they begin.
+    private func ownStack(of thread: StoppedThread) -> Range<UInt64>? {
+        if thread.tid == thread.process {
+            return survey.mappings.first { $0.name.elementsEqual("[stack]".utf8) }?.range
+        }
+        // C libraries put the thread pointer at a thread stack's top.
+        guard let mapping = survey.mapping(at: thread.registers.fsBase), mapping.isWritable, mapping.isAnonymous else {
+            return nil
+        }
+        return mapping.range
     }
 
     private func scan(
-        _ thread: StoppedThread, from start: UInt64, _ backtrace: Backtrace, handle: borrowing ProcessHandle
+        _ thread: StoppedThread, _ places: [Range<UInt64>], handle: borrowing ProcessHandle
     ) -> BusyThread? {
-        var places: [Range<UInt64>] = []
-        for address in [start] + backtrace.frames.compactMap(\.canonicalFrameAddress) {
-            let aligned = address & ~7
-            guard !places.contains(where: { $0.contains(aligned) }), let mapping = survey.mapping(at: aligned) else {
-                continue
-            }
-            places.append(aligned..<mapping.range.upperBound)
-        }
         let total = places.reduce(0) { $0 &+ ($1.upperBound - $1.lowerBound) }
         guard total <= Self.scanLimit else {
             return BusyThread(thread: thread.tid, function: "(stack too large)", byScan: true)

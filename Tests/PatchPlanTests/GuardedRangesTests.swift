@@ -44,6 +44,15 @@ import Testing
         #expect(undo.hit(entry.replacement.lower + 4)?.kind == .function)
         #expect(undo.hit(try #require(entry.gate).lower + 3)?.kind == .gate)
         #expect(undo.hit(entry.address + 20) == nil)
+        // What lies between and behind the named functions is new code as well: cold parts, functions that only new
+        // ones call.
+        var patch = Fixture.patch("one")
+        for index in patch.entries.indices { patch.entries[index].replacementSize = 2 }
+        let parts = try found(patch, state: 1, direct: true)
+        let all = GuardedRanges(parts, direction: .undo)
+        let member = parts.members[0]
+        for offset in 1...UInt64(member.codeSize) { #expect(all.hit(member.imageAddress + offset) != nil) }
+        #expect(all.hit(member.imageAddress) == nil)
         #expect(undo.hit(entry.address + 2)?.kind == .overwritten)
     }
 

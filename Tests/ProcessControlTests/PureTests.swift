@@ -152,3 +152,17 @@ import Testing
         #expect(FreeRoom.abandoned(size: 0x2000, within: [library], mappings: [room, mapping(library)]) == nil)
     }
 }
+
+/// Writing by ptrace where `/proc/PID/mem` may not be written.
+@Suite struct WordTests {
+    /// A jump anywhere in a page is one write, so that a tool that dies in between leaves all of it or nothing.
+    @Test func aJumpIsOneWrite() {
+        for offset: UInt64 in 0...4091 {
+            let place = 0x7f00_1234_5000 + offset
+            let word = ControlledProcess.word(holding: place)
+            #expect(word <= place && place + 5 <= word + 8)
+            #expect(word >> 12 == (word + 7) >> 12)
+        }
+        #expect(ControlledProcess.word(holding: 0x1008) == 0x1008)
+    }
+}

@@ -72,6 +72,11 @@ final class Halves: @unchecked Sendable {
         while try !handle.threads().allSatisfy({ $0.state == UInt8(ascii: "T") }) { usleep(1000) }
     }
 
+    /// Tells the program something.
+    func command(_ index: Int, _ value: UInt64) {
+        UnsafeMutableRawPointer(words + index).storeBytes(of: value, as: UInt64.self)
+    }
+
     /// Makes a child that works too.
     func fork() {
         words[5] = 1

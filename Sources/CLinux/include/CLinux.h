@@ -63,6 +63,11 @@ long clinux_unblock_sigchld(void);
 /// sigtimedwait({SIGCHLD}): the signal's number, or -EAGAIN after `nanoseconds` (less than a second).
 long clinux_wait_sigchld(int64_t nanoseconds);
 
+/// Remembers a task that is still to be let go by the calling thread, its tracer (up to 64: -ENOSPC).
+long clinux_keep(int32_t tid);
+/// Gives one of them and forgets it; 0 if there are none.
+long clinux_take_kept(void);
+
 // MARK: Processes
 
 /// pidfd_open(2).
