@@ -55,11 +55,69 @@ let factory: [Target] = [
         ], swiftSettings: settings),
 ]
 
+/// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
+let commands: [Target] = [
+    .target(name: "Commands", dependencies: ["StrictJSON"], swiftSettings: engineSettings),
+    .target(
+        name: "ProcessObservation",
+        dependencies: ["Commands", "StrictJSON", "LivePatch", "PatchPlan", "ProcessInspection"],
+        swiftSettings: engineSettings),
+]
+
+/// Executables are argument parsing and wiring only.
+let executables: [Target] = [
+    .executableTarget(
+        name: "moult", dependencies: ["Commands", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+        swiftSettings: settings,
+        linkerSettings: [
+            .unsafeFlags(["-static-executable", "-use-ld=lld"]), .linkedLibrary("_FoundationCShims"),
+            .linkedLibrary("_FoundationCollections"), .linkedLibrary("swiftSynchronization"),
+        ]),
+    .executableTarget(
+        name: "moult-applier",
+        dependencies: [
+            "Commands", "StrictJSON", "LivePatch", "Approval", "PatchPlan", "ProcessInspection", "ProcessControl",
+            "ProcessPatching",
+        ],
+        swiftSettings: engineSettings,
+        linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
+    .executableTarget(
+        name: "moult-observer",
+        dependencies: [
+            "Commands", "StrictJSON", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
+        ], swiftSettings: engineSettings, linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
+    .executableTarget(
+        name: "moult-build", dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding"],
+        swiftSettings: settings),
+]
+
 let trust: [Target] = [
     .target(name: "StrictJSON", swiftSettings: engineSettings)
 ]
 
+let examples: [Target] = [
+    .systemLibrary(
+        name: "COpenSSL", path: "Examples/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .executableTarget(
+        name: "TLSService", dependencies: ["COpenSSL"], path: "Examples/TLSService", swiftSettings: settings),
+    .target(
+        name: "ClientSessions", dependencies: ["COpenSSL"], path: "Examples/ClientSessions", swiftSettings: settings),
+    .executableTarget(
+        name: "moult-demo", dependencies: ["ClientSessions", "LivePatch", "Approval"], path: "Examples/Demo",
+        swiftSettings: settings),
+]
+
 let tests: [Target] = [
+    .testTarget(
+        name: "MoultTests", dependencies: ["Approval", "Commands", "LivePatch"], exclude: ["Snapshots"],
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessObservationTests",
+        dependencies: [
+            "ProcessObservation", "StrictJSON", "Approval", "Commands", "LivePatch", "PatchPlan",
+            "ProcessInspection",
+        ], swiftSettings: settings),
+    .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
@@ -69,16 +127,42 @@ let tests: [Target] = [
         dependencies: [
             "PatchBuilding", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
-    .testTarget(name: "SystemTests", dependencies: ["PatchBuilding", "ELF"], swiftSettings: settings),
+    .testTarget(
+        name: "SystemTests",
+        dependencies: [
+            "PatchBuilding", "ELF", "LivePatch", "TestSupport",
+        ], swiftSettings: settings),
+    .testTarget(
+        name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
+        swiftSettings: settings),
     .testTarget(name: "ApprovalTests", dependencies: ["Approval"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
+    .testTarget(
+        name: "ProcessPatchingTests",
+        dependencies: [
+            "ProcessPatching", "PatchPlan", "ProcessControl", "ProcessInspection", "LivePatch", "MachineCode",
+            "Unwinding", "Approval", "TestSupport", "moult-applier",
+        ], exclude: ["Programs"], swiftSettings: settings),
+    .target(
+        name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
+    .executableTarget(
+        name: "moult-control-probe", dependencies: ["ProcessControl", "ProcessInspection"], path: "Tests/ControlProbe",
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessInspectionTests", dependencies: ["ProcessInspection", "CLinux", "TestSupport"],
+        swiftSettings: settings),
+    .testTarget(
+        name: "ProcessControlTests",
+        dependencies: ["ProcessControl", "ProcessInspection", "CLinux", "TestSupport", "moult-control-probe"],
+        swiftSettings: settings),
 ]
 
 let package = Package(
     name: "moult",
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
     ],
-    targets: engine + factory + trust + tests
+    targets: [engine, factory, commands, executables, trust, examples, tests].flatMap { $0 }
 )

@@ -39,7 +39,7 @@ extension ELFImage {
     }
 
     /// Target-relative address of the first page that is loaded: `p_vaddr` of the first `PT_LOAD`, rounded
-    /// down to its alignment. The load bias is where that page lies minus this.
+    /// down to 4096, as the kernel and the dynamic linker map it. The load bias is where that page lies minus this.
     ///
     /// - Throws: `ELFError` (`notFound`) where nothing is loaded.
     package func firstAddress() throws(ELFError) -> UInt64 {

@@ -77,10 +77,21 @@ enum EntryTable {
             throw ELFError(.malformed, at: 4, "its records are not \(recordSize) bytes long")
         }
         var entries: [Entry] = []
+        // No byte belongs to two entries. Without this a small file could name its bytes a thousand times and
+        // fill the memory before the comparison with the canonical form refuses it.
+        var total: UInt64 = 0
         // Stops at the first record that is not in the bytes: no count is believed.
         for index in 0..<count {
             let offset = UInt64(headerSize) + index * UInt64(recordSize)
-            entries.append(try entry(try bytes.slice(offset: offset, count: UInt64(recordSize)), in: bytes))
+            let record = try bytes.slice(offset: offset, count: UInt64(recordSize))
+            // Sizes of 32 bits, one of them eight times: no sum over the records of a file overflows.
+            for (field, unit) in [(8, UInt64(1)), (20, 1), (28, 8)] {
+                total += UInt64(record.uncheckedInteger(at: field, as: UInt32.self)) * unit
+            }
+            guard total <= UInt64(bytes.byteCount) else {
+                throw ELFError(.malformed, at: offset, "its records name more bytes than there are")
+            }
+            entries.append(try entry(record, in: bytes))
         }
         return entries
     }

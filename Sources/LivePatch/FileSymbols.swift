@@ -22,7 +22,7 @@ extension Patch {
         let own = symbols.map {
             FileSymbol(name: $0.name, place: $0.place, size: $0.size, type: type(of: $0.place))
         }
-        let known = Set((named + own).map(\.place))
+        let known = Set((named + own).map { $0.place })
         return named + destinationSymbols(without: known) + own
     }
 
@@ -39,7 +39,8 @@ extension Patch {
             if let gate = entry.gate {
                 result.append(
                     FileSymbol(
-                        name: entry.name + ".gate", place: .image(gate.offset), size: UInt64(gate.size), type: .function))
+                        name: entry.name + ".gate", place: .image(gate.offset), size: UInt64(gate.size), type: .function
+                    ))
             }
             result.append(
                 FileSymbol(
@@ -64,7 +65,10 @@ extension Patch {
             FileSymbol(name: "\(prefix)target.\(String($0, radix: 16))", place: .target($0), size: 0, type: .none)
         }
             + offsets.sorted().map {
-                FileSymbol(name: "\(prefix)image.\(String($0, radix: 16))", place: .image($0), size: 0, type: .none)
+                let slot = Int($0) == image.constantsOffset
+                return FileSymbol(
+                    name: slot ? prefix + "state" : "\(prefix)image.\(String($0, radix: 16))", place: .image($0),
+                    size: 0, type: .none)
             }
     }
 

@@ -22,12 +22,18 @@ extension Patch {
         try validateEntries()
         try validateRanges()
         for symbol in symbols { try validate(symbol) }
+        guard symbols.reduce(0, { $0 + $1.name.utf8.count }) <= PatchFormat.maximumNames else {
+            throw PatchFormatError(.tooLarge, "the names of the symbols are too long")
+        }
     }
 
     // MARK: - Text
 
     private func validateText() throws(PatchFormatError) {
         try Self.checkIdentifier(identifier)
+        guard requires.count <= PatchFormat.maximumRequires else {
+            throw PatchFormatError(.tooLarge, "the patch requires \(requires.count) others; the format allows 64")
+        }
         for required in requires { try Self.checkIdentifier(required) }
         for (index, required) in requires.enumerated() {
             guard !required.utf8.elementsEqual(identifier.utf8),
@@ -36,7 +42,8 @@ extension Patch {
         }
         let texts =
             [
-                target.name, target.package, target.packageVersion, provenance.partOf, provenance.source, provenance.suite,
+                target.name, target.package, target.packageVersion, provenance.partOf, provenance.source,
+                provenance.suite,
                 provenance.vulnerableVersion, provenance.fixedVersion,
             ] + provenance.cves + provenance.reasons + provenance.inputs
         for text in texts { try Self.checkText(text) }
@@ -83,7 +90,8 @@ extension Patch {
                 throw PatchFormatError(.inconsistent, "\(entry.name) lies behind the address space")
             }
             guard entry.address >= end else {
-                throw PatchFormatError(.inconsistent, "\(entry.name) is not sorted by address, or overlaps another entry")
+                throw PatchFormatError(
+                    .inconsistent, "\(entry.name) is not sorted by address, or overlaps another entry")
             }
             end = entry.address + UInt64(entry.expected.count)
             try Self.validatePrologue(of: entry)
@@ -117,7 +125,8 @@ extension Patch {
             }
             // The gate holds the prologue as the file has it, not as the dynamic linker makes it.
             guard entry.gate == nil || mask.offset >= prologueSize else {
-                throw PatchFormatError(.inconsistent, "\(entry.name) has a gate, but its prologue is written at load time")
+                throw PatchFormatError(
+                    .inconsistent, "\(entry.name) has a gate, but its prologue is written at load time")
             }
             end = maskEnd
         }
@@ -140,7 +149,8 @@ extension Patch {
         for range in ranges {
             guard range.start >= end, range.end > range.start, range.end <= image.code.count else {
                 throw PatchFormatError(
-                    .inconsistent, "a replacement or gate at \(range.start) is empty, overlaps another or leaves the code")
+                    .inconsistent,
+                    "a replacement or gate at \(range.start) is empty, overlaps another or leaves the code")
             }
             end = range.end
         }
@@ -183,7 +193,8 @@ extension Image {
             }
             end = start + relocation.kind.size
             guard let part = part(at: relocation.offset), end <= range(of: part).upperBound else {
-                throw PatchFormatError(.inconsistent, "the relocation at \(start) does not lie in one part of the image")
+                throw PatchFormatError(
+                    .inconsistent, "the relocation at \(start) does not lie in one part of the image")
             }
             guard end <= constantsOffset || start >= constantsOffset + PatchFormat.stateSlotSize else {
                 throw PatchFormatError(.inconsistent, "the relocation at \(start) changes the state-pointer slot")

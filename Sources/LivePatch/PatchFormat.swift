@@ -13,6 +13,11 @@ package enum PatchFormat {
     package static var maximumFileSize: Int { 4 << 20 }
     /// Largest image, in bytes. (What may be mapped into a process is the plan's decision, and less.)
     package static var maximumImageSize: Int { 256 << 10 }
+    /// Most bytes in the names of a patch's own symbols, together. Symbols share the bytes of equal names, so
+    /// without it a small file could hold more text than memory.
+    package static var maximumNames: Int { 4 << 20 }
+    /// Most patches that a patch requires.
+    package static var maximumRequires: Int { 64 }
     /// Every target-relative address is below this: the end of user space on x86-64 with four-level paging.
     package static var addressLimit: UInt64 { 1 << 47 }
     /// Size of the digest at the end of the file, in bytes.

@@ -32,7 +32,9 @@ struct PatchObject: ~Escapable {
         for fixed in PatchFormat.FixedSection.allCases {
             guard fixed.rawValue < sections.count,
                 try names.matches(fixed.name, at: try sections[fixed.rawValue].nameOffset)
-            else { throw ELFError(.notFound, at: UInt64(fixed.rawValue), "it has no section \(fixed.name) in its place") }
+            else {
+                throw ELFError(.notFound, at: UInt64(fixed.rawValue), "it has no section \(fixed.name) in its place")
+            }
             guard try sections[fixed.rawValue].type == fixed.type else {
                 throw ELFError(.malformed, at: UInt64(fixed.rawValue), "section \(fixed.name) is of another type")
             }
@@ -47,8 +49,11 @@ struct PatchObject: ~Escapable {
         var relocations: [(part: Image.Part, section: Section)] = []
         while index < sections.count, try sections[index].type == .relocationsWithAddends {
             let section = try sections[index]
-            guard let part = Image.Part(rawValue: Int(section.info)), part.rawValue > relocations.last?.part.rawValue ?? 0
-            else { throw ELFError(.malformed, at: UInt64(index), "section \(index) relocates what is not in the image") }
+            guard let part = Image.Part(rawValue: Int(section.info)),
+                part.rawValue > relocations.last?.part.rawValue ?? 0
+            else {
+                throw ELFError(.malformed, at: UInt64(index), "section \(index) relocates what is not in the image")
+            }
             relocations.append((part, section))
             index += 1
         }
@@ -110,9 +115,16 @@ struct PatchObject: ~Escapable {
     func symbols(behind derived: Int, of parts: Image) throws(ELFError) -> [Symbol] {
         var result: [Symbol] = []
         var index = derived
+        // Names may share their bytes: see `PatchFormat.maximumNames`.
+        var total = 0
         while index < symbols.count {
             let symbol = try symbols[index]
-            let name = try symbols.name(of: symbol)
+            let bytes = try symbols.nameBytes(of: symbol)
+            total += bytes.byteCount
+            guard total <= PatchFormat.maximumNames else {
+                throw ELFError(.malformed, at: UInt64(index), "the names of the symbols are too long")
+            }
+            let name = bytes.text()
             index += 1
             if name.utf8.starts(with: PatchFormat.reservedPrefix.utf8) { continue }
             result.append(Symbol(name: name, place: try place(of: symbol, in: parts), size: symbol.size))
@@ -124,7 +136,8 @@ struct PatchObject: ~Escapable {
         if Int(symbol.sectionIndex) == PatchFormat.FixedSection.target.rawValue { return .target(symbol.value) }
         guard let part = Image.Part(rawValue: Int(symbol.sectionIndex)) else {
             throw ELFError(
-                .malformed, at: UInt64(symbol.index), "symbol \(symbol.index) is neither in the image nor in the target")
+                .malformed, at: UInt64(symbol.index), "symbol \(symbol.index) is neither in the image nor in the target"
+            )
         }
         let range = parts.range(of: part)
         guard symbol.value <= UInt64(range.count) else {

@@ -94,7 +94,8 @@ package enum PatchWriter {
                 (section, value) = (part.rawValue, UInt64(Int(offset) - patch.image.range(of: part).lowerBound))
             }
             let index = try object.addSymbol(
-                name: symbol.name, binding: .local, type: symbol.type, section: section, value: value, size: symbol.size)
+                name: symbol.name, binding: .local, type: symbol.type, section: section, value: value, size: symbol.size
+            )
             if places[symbol.place] == nil { places[symbol.place] = index }
         }
         return places

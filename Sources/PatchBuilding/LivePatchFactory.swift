@@ -8,8 +8,9 @@ internal import Unwinding
 
 /// From rebuilt objects and the shipped binary to a live patch: match, diff, judge, link.
 package enum LivePatchFactory {
-    /// Largest image, in bytes: with its header it has to fit the 16 KiB that the applier maps.
-    package static var largestImage: Int { 0x3c00 }
+    /// Largest image, in bytes: with its header, which grows with the entries, it has to fit the 16 KiB that
+    /// the applier maps. The applier itself decides; this is to tell it early.
+    package static func largestImage(entries: Int) -> Int { 0x4000 - 0x200 - 0xc0 * entries }
 
     /// Makes the live patch of one fix for one target.
     ///

@@ -10,7 +10,7 @@ package indirect enum JSONValue: Sendable, Equatable {
     /// `true` or `false`.
     case bool(Bool)
     /// A whole number.
-    case integer(Int64)
+    case integer(Int)
     /// Text; equal only if the UTF-8 bytes are.
     case string(String)
     /// Values in order.
@@ -99,7 +99,7 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
     /// Makes a string.
     package init(stringLiteral value: String) { self = .string(value) }
     /// Makes a number.
-    package init(integerLiteral value: Int64) { self = .integer(value) }
+    package init(integerLiteral value: Int) { self = .integer(value) }
     /// Makes a truth value.
     package init(booleanLiteral value: Bool) { self = .bool(value) }
     /// Makes `null`.

@@ -7,7 +7,7 @@
 enum CallFrameInstruction: Equatable {
     /// Distance in bytes.
     case advance(UInt64)
-    case setLocation(PointerEncoding)
+    case setLocation
     case defineAddress(FrameRules.CanonicalFrameAddress)
     case defineAddressRegister(UInt8)
     case defineAddressOffset(Int64)
@@ -37,7 +37,7 @@ enum CallFrameInstruction: Equatable {
         case 0x00: return .nop
         case 0x01:
             _ = try common.addressEncoding.rawValue(&cursor)
-            return .setLocation(common.addressEncoding)
+            return .setLocation
         case 0x02: return .advance(try distance(try cursor.unsigned(1), common, offset))
         case 0x03: return .advance(try distance(try cursor.unsigned(2), common, offset))
         case 0x04: return .advance(try distance(try cursor.unsigned(4), common, offset))

@@ -46,9 +46,8 @@ struct CallFrameProgram {
                 }
                 if next > address { return }
                 location = next
-            case .setLocation(let encoding):
-                // Bases are those of the section, which only a table of its own file's addresses knows.
-                _ = encoding
+            case .setLocation:
+                // No compiler emits it: functions that are split have an FDE for each part.
                 throw UnwindError(.unsupportedInstruction, "DW_CFA_set_loc is not supported.", at: offset)
             case .nop: break
             default: try apply(instruction, at: offset)

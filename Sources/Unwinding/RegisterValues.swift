@@ -7,6 +7,7 @@
 package struct RegisterValues: Sendable {
     /// DWARF numbers of the registers.
     package enum Number: Int, Sendable, CaseIterable {
+        /// The general registers; from `rdx` to `rsp` not in the order of their encodings.
         case rax = 0
         case rdx, rcx, rbx, rsi, rdi, rbp, rsp
         case r8, r9, r10, r11, r12, r13, r14, r15

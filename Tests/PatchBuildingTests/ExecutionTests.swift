@@ -19,6 +19,7 @@ struct ExecutionTests {
         let fixture = try Self.fixture.get()
         let outcome = try fixture.outcome(edits)
         let patch = try #require(outcome.patch, "\(outcome.judgement)")
+        try patch.validate()
         let loaded = try LoadedPatch(library: fixture.library, patch: patch)
         defer { loaded.close() }
         #expect(loaded.memoryIsAsExpected)

@@ -50,6 +50,12 @@ enum FixtureSources {
         const char *other_name(void) { return __func__; }
 
         int count_calls(void) { static int calls; return ++calls; }
+        int two_counters(int x) {
+            if (x) { static int twin; return ++twin; } else { static int twin = 100; return ++twin; }
+        }
+        int twin_counters(int x) {
+            if (x) { static int same; return ++same; } else { static int same; return --same; }
+        }
         int count_others(void) { static int calls; calls += 2; return calls; }
 
         int sum_table(int n) {

@@ -58,6 +58,17 @@ struct JudgingTests {
         #expect(outcome.functions.first?.address == truth[function])
     }
 
+    @Test("Variables of one function and one name are told apart by what they begin with, or not at all")
+    func variablesOfOneName() throws {
+        let told = try Shared.outcome("static int twin; return ++twin;", "static int twin; return --twin;")
+        #expect(told.judgement == .automatic)
+        #expect(told.functions.map(\.name) == ["two_counters"])
+        let untold = try Shared.outcome("static int same; return ++same;", "static int same; return same += 2;")
+        #expect(untold.judgement.word == "review")
+        #expect(Set(untold.judgement.reasons.map(\.code)) == [.ambiguousName])
+        #expect(try Shared.outcome("x * 3 + 4", "x * 3 + 5").judgement == .automatic)
+    }
+
     @Test("A new static function comes along")
     func newFunction() throws {
         let outcome = try Shared.outcome([

@@ -38,11 +38,11 @@ private func python(_ text: String) throws -> String {
 }
 
 private struct Generator {
-    var state: UInt64
+    var state: UInt
 
     mutating func next(_ bound: Int) -> Int {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return Int((state >> 33) % UInt64(bound))
+        return Int((state >> 33) % UInt(bound))
     }
 
     mutating func string() -> String {
@@ -60,7 +60,7 @@ private struct Generator {
         switch next(depth > 0 ? 6 : 4) {
         case 0: return .null
         case 1: return .bool(next(2) == 0)
-        case 2: return .integer([Int64.min, Int64.max, 0, -1, Int64(next(1 << 30))][next(5)])
+        case 2: return .integer([Int.min, Int.max, 0, -1, Int(next(1 << 30))][next(5)])
         case 3: return .string(string())
         case 4: return .array((0..<next(5)).map { _ in value(depth: depth - 1) })
         default:

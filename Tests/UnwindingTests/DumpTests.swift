@@ -25,7 +25,8 @@ struct DumpTests {
         let directory = try TemporaryDirectory()
         let program = try build(flags: mode.flags, in: directory)
         let dump = try dump(program, thread: mode.thread, viaHeader: viaHeader, in: directory)
-        let backtrace = Unwinder(memory: dump.memory, tables: dump.tables).unwind(dump.registers)
+        var backtraceUnwinder = Unwinder(memory: dump.memory, tables: dump.tables)
+        let backtrace = backtraceUnwinder.unwind(dump.registers)
         if mode.flags.contains("-fno-asynchronous") {
             // A program without rules: the walk ends at its first frame, and says so.
             guard case .incomplete(let error) = backtrace.ending else {
@@ -60,13 +61,15 @@ struct DumpTests {
     func truncatedStack() throws {
         let directory = try TemporaryDirectory()
         let dump = try dump(try build(flags: "-O2", in: directory), thread: "main", viaHeader: false, in: directory)
-        let none = Unwinder(memory: MemorySnapshot([]), tables: dump.tables).unwind(dump.registers)
+        var noneUnwinder = Unwinder(memory: MemorySnapshot([]), tables: dump.tables)
+        let none = noneUnwinder.unwind(dump.registers)
         guard case .incomplete(let error) = none.ending else {
             Issue.record("complete without memory")
             return
         }
         #expect(error.code == .unreadableMemory)
-        let limited = Unwinder(memory: dump.memory, tables: dump.tables, frameLimit: 4).unwind(dump.registers)
+        var limitedUnwinder = Unwinder(memory: dump.memory, tables: dump.tables, frameLimit: 4)
+        let limited = limitedUnwinder.unwind(dump.registers)
         #expect(limited.frames.count == 4)
         guard case .incomplete(let limit) = limited.ending else {
             Issue.record("complete beyond the limit")

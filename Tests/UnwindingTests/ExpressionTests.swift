@@ -34,7 +34,7 @@ struct ExpressionTests {
         registers[.rip] = 0x1005
         registers[.rsp] = 0x7000
         registers[.rbx] = 0x1000
-        let unwinder = Unwinder(memory: Words(), tables: One(table: table))
+        var unwinder = Unwinder(memory: Words(), tables: One(table: table))
         return try? unwinder.step(registers, isReturnAddress: false).canonicalFrameAddress
     }
 

@@ -74,10 +74,21 @@ struct HostileTests {
             }
             registers[.rip] = address
             let provider = OneTable(located: LocatedFrameTable(table: table, bias: 0))
-            let backtrace = Unwinder(memory: WildMemory(), tables: provider, frameLimit: 50).unwind(registers)
+            var backtraceUnwinder = Unwinder(memory: WildMemory(), tables: provider, frameLimit: 50)
+            let backtrace = backtraceUnwinder.unwind(registers)
             #expect(backtrace.frames.count <= 50)
         }
         return results
+    }
+
+    @Test("A search table that claims more lines than it has")
+    func hugeHeader() {
+        // udata8 as the encoding of the count
+        let header: [UInt8] = [1, 0x1B, 0x04, 0x3B, 0, 0, 0, 0] + [UInt8](repeating: 0xFF, count: 8)
+        #expect(throws: UnwindError.self) { try FrameHeader(header, address: 0x1000) }
+        #expect(throws: UnwindError.self) { try FrameHeader([], address: 0x1000) }
+        #expect(throws: UnwindError.self) { try FrameHeader([1, 0xFF, 0xFF, 0xFF], address: 0x1000) }
+        #expect(throws: UnwindError.self) { try FrameHeader([2, 0x1B, 0x03, 0x3B], address: 0x1000) }
     }
 
     @Test("Noise instead of instructions", arguments: 0..<4 as Range<UInt64>)
@@ -101,7 +112,8 @@ struct HostileTests {
             for register in RegisterValues.Number.allCases { registers[register] = generator.next() }
             registers[.rip] = 0x10FF
             let provider = OneTable(located: LocatedFrameTable(table: table, bias: 0))
-            let backtrace = Unwinder(memory: WildMemory(), tables: provider, frameLimit: 5).unwind(registers)
+            var backtraceUnwinder = Unwinder(memory: WildMemory(), tables: provider, frameLimit: 5)
+            let backtrace = backtraceUnwinder.unwind(registers)
             #expect(!backtrace.frames.isEmpty)
         }
         #expect(readable > 2000)

@@ -205,6 +205,35 @@ struct WriterTests {
         }
     }
 
+    @Test("DW_CFA_restore goes back to what the CIE says, remembered states nest")
+    func restore() throws {
+        let directory = try TemporaryDirectory()
+        // CIE: CFA = rsp + 8, rip at CFA - 8, rbx at CFA - 16.
+        let common: [UInt8] = [
+            20, 0, 0, 0, 0, 0, 0, 0, 1, 0x7A, 0x52, 0, 1, 0x78, 16, 1, 0x1B, 0x0C, 7, 8, 0x90, 1, 0x83, 2,
+        ]
+        let contents: [UInt8] =
+            [28, 0, 0, 0] + [0, 0x10, 0, 0, 0, 1, 0, 0, 0]
+            + [0x08, 3, 0x41, 0xC3, 0x41, 0x0A, 0x83, 3, 0x0A, 0x83, 4, 0x41, 0x0B, 0x41, 0x06, 3, 0x0B]
+            + [0x41, 0x06, 3, 0x41, 0x2F, 12, 2, 0x41, 0x15, 12, 1]
+        let section = common + [UInt8(contents.count), 0, 0, 0] + contents + [0, 0, 0, 0]
+        let table = try FrameTable(section: section, address: 0)
+        let function = try table.description(index: 0)
+        var found: [String] = []
+        for distance in 0..<8 as Range<UInt64> {
+            let rules = try table.rules(at: function.start + distance, of: function)
+            found.append("\(rules[3]) \(rules[12])")
+        }
+        #expect(
+            found == [
+                "sameValue unspecified", "offset(-16) unspecified", "offset(-32) unspecified",
+                "offset(-24) unspecified", "offset(-16) unspecified", "offset(-16) unspecified",
+                "offset(-16) offset(16)", "offset(-16) valueOffset(-8)",
+            ])
+        let rows = try #require(try readelf(section, in: directory).values.first)
+        #expect(rows.count == 10)
+    }
+
     /// Equal but for where expressions lie.
     private func same(_ old: FrameRules, _ new: FrameRules) -> Bool {
         switch (old.canonicalFrameAddress, new.canonicalFrameAddress) {

@@ -63,7 +63,9 @@ actor Mirror {
 
     private func sourceVersions(_ source: String) async throws -> [String] {
         if let versions = listed[source] { return versions }
-        let versions = try await cache.withLock("apt-" + suite) { try await self.apt().sourceVersions(source) }
+        let lock = try await cache.lock("apt-" + suite)
+        defer { lock.release() }
+        let versions = try await apt().sourceVersions(source)
         listed[source] = versions
         return versions
     }
@@ -94,17 +96,17 @@ actor Mirror {
     /// The item, fetched in one of several ways if it is not there.
     private func stored(_ slot: String, _ items: [AptClient.Item]) async throws -> Stored {
         if let stored = try await complete(slot) { return stored }
-        return try await cache.withLock("apt-" + suite) {
-            // Another process may have been faster.
-            if let stored = try await self.complete(slot) { return stored }
-            let client = try await self.apt()
-            do {
-                return try await self.fetch(slot, items, client)
-            } catch let error as PreparationError where error.code != .systemFailed {
-                // An old index names files that are gone, and does not name new ones.
-                guard try await client.update(ifOlderThan: 600) else { throw error }
-                return try await self.fetch(slot, items, client)
-            }
+        let lock = try await cache.lock("apt-" + suite)
+        defer { lock.release() }
+        // Another process may have been faster.
+        if let stored = try await complete(slot) { return stored }
+        let client = try await apt()
+        do {
+            return try await fetch(slot, items, client)
+        } catch let error as PreparationError where error.code != .systemFailed {
+            // An old index names files that are gone, and does not name new ones.
+            guard try await client.update(ifOlderThan: 600) else { throw error }
+            return try await fetch(slot, items, client)
         }
     }
 

@@ -58,22 +58,22 @@ struct WatchedBuild: Sendable {
         let key = "\(layout)\n\(recipe.identity)\n\(compiler)\n\(inputs)"
         let directory = "\(parent)/\(mode.rawValue)-" + digest(key)
         if let build = try load(directory) { return build }
-        let lock = "build-\(recipe.suite)-\(recipe.source)-\(mode.rawValue)"
-        return try await cache.withLock(lock, timeout: 3600) {
-            if let build = try load(directory) { return build }
-            for name in Files.names(parent) where name.hasPrefix("incoming-\(mode.rawValue).") {
-                // We hold the lock: what is there was left by a process that was killed.
-                try Files.remove("\(parent)/\(name)")
-            }
-            let incoming = try Files.makeTemporary(in: parent, "incoming-\(mode.rawValue)")
-            try await make(recipe, version, mode, sources, in: try Files.physical(incoming), progress)
-            try Files.remove(directory)
-            try Files.rename(incoming, to: directory)
-            guard let build = try load(directory) else {
-                throw PreparationError(.systemFailed, "the finished build is not in the cache")
-            }
-            return build
+        let part = "build-\(recipe.suite)-\(recipe.source)-\(mode.rawValue)"
+        let lock = try await cache.lock(part, timeout: 3600)
+        defer { lock.release() }
+        if let build = try load(directory) { return build }
+        for name in Files.names(parent) where name.hasPrefix("incoming-\(mode.rawValue).") {
+            // We hold the lock: what is there was left by a process that was killed.
+            try Files.remove("\(parent)/\(name)")
         }
+        let incoming = try Files.makeTemporary(in: parent, "incoming-\(mode.rawValue)")
+        try await make(recipe, version, mode, sources, in: try Files.physical(incoming), progress)
+        try Files.remove(directory)
+        try Files.rename(incoming, to: directory)
+        guard let build = try load(directory) else {
+            throw PreparationError(.systemFailed, "the finished build is not in the cache")
+        }
+        return build
     }
 
     /// Changes when what a directory holds changes.

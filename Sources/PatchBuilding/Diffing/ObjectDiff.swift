@@ -35,7 +35,7 @@ struct ObjectDiff: Sendable {
     /// is one no longer): who uses them is the same, byte for byte.
     var movedNames: [String] = []
     /// Names of what could not be told apart.
-    let uncertain: Set<String>
+    private let uncertain: Set<String>
 
     /// Whether nothing differs.
     var isEmpty: Bool {
@@ -86,6 +86,26 @@ struct ObjectDiff: Sendable {
         for symbol in post.object.symbols where !symbol.isLocal {
             guard let section = symbol.section, let old = before[symbol.name], partner[old] != section else { continue }
             movedNames.append(symbol.name)
+        }
+    }
+
+    /// Names of what could not be told apart and is changed or used by a changed or added function, sorted.
+    ///
+    /// A wrong pair makes what uses it look changed, so only these matter.
+    func uncertainNames() -> [String] {
+        var result: Set<String> = []
+        for function in changed + added + removed {
+            for section in function.pre { collect(section, in: pre, into: &result) }
+            for section in function.post { collect(section, in: post, into: &result) }
+        }
+        for section in changedData { collect(section, in: pre, into: &result) }
+        return result.intersection(uncertain).sorted()
+    }
+
+    private func collect(_ section: Int, in table: ItemTable, into result: inout Set<String>) {
+        if let item = table.items[section] { result.insert(item.name) }
+        for relocation in table.object.sections[section].relocations {
+            if let item = table.item(ofSymbol: relocation.symbol) { result.insert(item.name) }
         }
     }
 

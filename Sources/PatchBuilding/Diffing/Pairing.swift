@@ -7,7 +7,7 @@
 struct Pairing {
     private(set) var comparison: ItemComparison
     private var taken: [Bool]
-    /// Names of functions and data that could not be told apart with certainty.
+    /// Names of functions and data that could not be told apart with certainty; they were paired by order or name.
     private(set) var uncertain: Set<String> = []
 
     init(pre: ItemTable, post: ItemTable) {
@@ -130,8 +130,15 @@ struct Pairing {
         var left: [Int] = []
         for first in group.pre {
             let users = Self.users(of: first, in: comparison.pre)
-            let candidates = post.filter { Self.users(of: $0, in: comparison.post) == users }
-            let rivals = group.pre.filter { Self.users(of: $0, in: comparison.pre) == users }
+            var candidates = post.filter { Self.users(of: $0, in: comparison.post) == users }
+            var rivals = group.pre.filter {
+                comparison.partner[$0] < 0 && Self.users(of: $0, in: comparison.pre) == users
+            }
+            if candidates.count > 1 || rivals.count > 1 {
+                // Several in one function: what they begin with.
+                candidates = candidates.filter { comparison.same(first, $0) }
+                if let only = candidates.first { rivals = rivals.filter { comparison.same($0, only) } }
+            }
             if candidates.count == 1, rivals.count == 1 {
                 pair(first, candidates[0])
                 post.removeAll { $0 == candidates[0] }
@@ -157,6 +164,11 @@ struct Pairing {
         } else {
             for first in left { uncertain.insert(name(first, in: comparison.pre)) }
             for second in post { uncertain.insert(name(second, in: comparison.post)) }
+            // The compiler's order is the likeliest: where what uses them then compares equal, it is right.
+            if left.count == post.count {
+                for (first, second) in zip(left, post) { pair(first, second) }
+                return
+            }
         }
         pairByName(left, post)
     }

@@ -43,7 +43,7 @@ struct DiffJudge {
                 .ambiguousName, name,
                 "\(name) of \(object) is another function or datum after the fix; who uses it would not notice.")
         }
-        for name in diff.uncertain.sorted() {
+        for name in diff.uncertainNames() {
             note(.ambiguousName, name, "\(name) of \(object) cannot be told from others of its name with certainty.")
         }
     }

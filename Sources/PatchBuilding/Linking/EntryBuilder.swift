@@ -84,12 +84,16 @@ struct EntryBuilder {
             note(.branchIntoEntry, name, "A call in \(name) returns into its first bytes.")
         }
         let (prologue, relocation) = relocate(expected, decoded: decoded, address: address, name: name)
+        let masked = masked(address, count: expected.count)
+        // A gate holds the first instructions as the file has them, not as the dynamic linker makes them.
+        let isWritten = masked.contains { Int($0.offset) < prologue.reduce(0) { $0 + Int($1) } }
         let frame = (try? shipped.frames.description(index: shipped.functions[index].descriptionIndex))
             .flatMap { try? shipped.frames.extracted($0) }
         return Draft(
             name: name, unit: unitNumber, function: number, address: address, expected: expected,
-            masked: masked(address, count: expected.count), prologue: prologue,
-            gate: relocation.map { GateBuilder(prologue: $0, address: UInt64(address)) }, frame: frame)
+            masked: masked, prologue: prologue,
+            gate: isWritten ? nil : relocation.map { GateBuilder(prologue: $0, address: UInt64(address)) }, frame: frame
+        )
     }
 
     /// The address of a function in the plain object, where its size must be that of its unwind rules.

@@ -60,10 +60,11 @@ struct PatchAssembly {
             return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
         }
         let patch = try build(drafts, roots: roots, frames: frames, description: description)
-        if patch.image.size > LivePatchFactory.largestImage {
+        let largest = LivePatchFactory.largestImage(entries: drafts.count)
+        if patch.image.size > largest {
             note(
                 .tooLarge, "",
-                "The image has \(patch.image.size) bytes; at most \(LivePatchFactory.largestImage) fit with its header."
+                "The image has \(patch.image.size) bytes; at most \(largest) fit with its header."
             )
             return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
         }
@@ -130,7 +131,7 @@ struct PatchAssembly {
 
     private mutating func judgeConsistency(_ drafts: [EntryBuilder.Draft]) {
         let changed = units.reduce(0) { $0 + $1.diff.changed.count }
-        guard changed > 1, let (from, to) = Dependencies(units, shipped: shipped).first() else { return }
+        guard changed > 1, let (from, to) = FunctionReferences(units, shipped: shipped).first() else { return }
         note(
             .functionsDependOnEachOther, from,
             "\(from) and \(to) are both changed and refer to each other: they have to switch while none of them runs.")

@@ -16,9 +16,6 @@ struct FunctionRange: Sendable, Equatable {
     var hasLanguageData: Bool
     /// Index of the FDE in the table it was read from.
     var descriptionIndex: Int
-
-    /// The first byte behind it.
-    var end: Int { start &+ size }
 }
 
 extension ObjectFile {

@@ -58,11 +58,10 @@ struct ObjectFile: Sendable {
                 guard section.size <= UInt64(UInt32.max) else {
                     throw ELFError(.malformed, at: section.offset, "section \(index) is larger than 4 GiB")
                 }
-            } else {
+            } else if section.type != .null {
                 // The view throws where the contents do not lie in the file, so the conversions cannot fail.
                 let count = try image.contents(of: section).byteCount
                 contents = Int(section.offset)..<(Int(section.offset) + count)
-                if section.type == .null { contents = 0..<0 }
             }
             guard section.alignment <= UInt64(UInt32.max) else {
                 throw ELFError(.malformed, at: section.offset, "section \(index) is aligned to more than 4 GiB")

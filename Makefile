@@ -1,0 +1,54 @@
+# Moult: live patching for Linux
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make demo         the main job, from a fresh clone to a table of results
+#   make test         every test
+#   make build        the executables, optimised
+#   make lint         style and house rules, nothing is built
+#   make clean-cache  forget everything that was built or downloaded
+#
+# Each can be run again at any time and does only what is left to do. Nothing is written into the tree.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test build lint clean-cache
+
+# A stable place outside the tree: a second clone finds the dependencies built.
+ifdef XDG_CACHE_HOME
+MOULT_CACHE ?= $(XDG_CACHE_HOME)/moult
+else
+MOULT_CACHE ?= $(HOME)/.cache/moult
+endif
+MOULT_BUILD ?= $(MOULT_CACHE)/build
+export MOULT_CACHE MOULT_BUILD
+
+# More flags for `swift build` and `swift test`, and for the demo.
+SWIFT_FLAGS ?=
+DEMO_FLAGS ?=
+swift_flags := --scratch-path "$(MOULT_BUILD)" $(SWIFT_FLAGS)
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo:
+	@scripts/setup.sh demo
+	@echo "[demo] building everything, optimised, in $(MOULT_BUILD)"
+	@swift build -c release $(swift_flags)
+	@"$$(swift build -c release $(swift_flags) --show-bin-path)/moult-demo" $(DEMO_FLAGS)
+
+test:
+	@scripts/setup.sh test
+	@echo "[test] building and testing in $(MOULT_BUILD)"
+	@swift test --disable-xctest $(swift_flags)
+
+build:
+	@scripts/setup.sh build
+	@swift build -c release $(swift_flags)
+	@echo "[build] executables: $$(swift build -c release $(swift_flags) --show-bin-path)"
+
+lint:
+	@scripts/lint.sh
+
+clean-cache:
+	rm -rf -- "$(MOULT_CACHE)"

@@ -1,0 +1,160 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+import Approval
+import Commands
+import LivePatch
+import StrictJSON
+
+/// What `inspect` says.
+struct InspectReport {
+    private let file: InspectedFile
+    private var patch: Patch { file.patch }
+
+    /// Makes a report.
+    init(_ file: InspectedFile) {
+        self.file = file
+    }
+
+    /// The document `moult.inspect/1`.
+    var json: JSONValue {
+        let target = patch.target
+        let provenance = patch.provenance
+        return [
+            "schema": "moult.inspect/1",
+            "file": .string(file.path),
+            "size": .integer(file.size),
+            "digest": .string(file.digest.hexadecimal),
+            "id": .string(patch.identifier),
+            "verdict": .string(patch.verdict.word),
+            "reasons": Self.strings(provenance.reasons),
+            "cves": Self.strings(provenance.cves),
+            "part-of": .string(provenance.partOf),
+            "requires": Self.strings(patch.requires),
+            "target": [
+                "name": .string(target.name), "build-id": .string(target.buildID.hexadecimal),
+                "package": .string(target.package), "version": .string(target.packageVersion),
+                "machine": .integer(Int(target.machine)),
+            ],
+            "source": [
+                "package": .string(provenance.source), "suite": .string(provenance.suite),
+                "vulnerable": .string(provenance.vulnerableVersion), "fixed": .string(provenance.fixedVersion),
+            ],
+            "functions": .array(patch.entries.map(Self.json)),
+            "image": [
+                "size": .integer(patch.image.size), "code": .integer(patch.image.code.count),
+                "constants": .integer(patch.image.constants.count), "unwind": .integer(patch.image.unwind.count),
+            ],
+            "relocations": .array(patch.image.relocations.map(Self.json)),
+            "inputs": Self.strings(provenance.inputs),
+        ]
+    }
+
+    private static func strings(_ values: [String]) -> JSONValue { .array(values.map(JSONValue.string)) }
+
+    private static func json(_ entry: Entry) -> JSONValue {
+        [
+            "name": .string(entry.name), "address": .string(entry.address.hexadecimal),
+            "old-size": .integer(entry.expected.count), "new-size": .integer(Int(entry.replacementSize)),
+            "gate": .bool(entry.gate != nil),
+        ]
+    }
+
+    private static func json(_ relocation: Relocation) -> JSONValue {
+        [
+            "offset": .integer(Int(relocation.offset)), "type": .string(relocation.kind.word),
+            "in": .string(relocation.destination.space), "to": .string(relocation.destination.offset.hexadecimal),
+            "addend": .integer(Int(relocation.addend)),
+        ]
+    }
+
+    /// The same as lines for people.
+    var lines: [String] {
+        let target = patch.target
+        let provenance = patch.provenance
+        var lines = [
+            "\(patch.identifier): \(patch.verdict.word)",
+            "  file      \(file.path), \(file.size) bytes",
+            "  digest    sha256 \(file.digest.hexadecimal)",
+            "  target    \(target.name) of \(target.package) \(target.packageVersion), machine \(target.machine)",
+            "  build-id  \(target.buildID.hexadecimal)",
+            "  source    \(provenance.suite)/\(provenance.source) \(provenance.vulnerableVersion),"
+                + " fixed as in \(provenance.fixedVersion)",
+            "  fixes     \(provenance.cves.isEmpty ? "(no identifier)" : provenance.cves.joined(separator: ", "))",
+        ]
+        if !provenance.partOf.isEmpty { lines.append("  part of   \(provenance.partOf)") }
+        if !patch.requires.isEmpty { lines.append("  requires  \(patch.requires.joined(separator: ", "))") }
+        for reason in provenance.reasons { lines.append("  because   \(reason)") }
+        lines.append("  functions (address, bytes before and after):")
+        for entry in patch.entries {
+            let gate = entry.gate == nil ? ", no gate" : ""
+            lines.append(
+                "    \(entry.address.hexadecimal) \(entry.expected.count) -> \(entry.replacementSize) \(entry.name)\(gate)"
+            )
+        }
+        let image = patch.image
+        lines.append(
+            "  image     \(image.size) bytes: code \(image.code.count), constants \(image.constants.count),"
+                + " unwind \(image.unwind.count)")
+        lines.append("  relocations \(image.relocations.count):")
+        for relocation in image.relocations {
+            let destination = relocation.destination
+            lines.append(
+                "    \(UInt64(relocation.offset).hexadecimal) \(relocation.kind.word)"
+                    + " \(destination.space) \(destination.offset.hexadecimal) + \(relocation.addend)")
+        }
+        lines.append("  inputs:")
+        for input in provenance.inputs { lines.append("    \(input)") }
+        return lines
+    }
+}
+
+extension Verdict {
+    /// The word for it, as in JSON.
+    var word: String {
+        switch self {
+        case .automatic: "automatic"
+        case .quiescent: "quiescent"
+        }
+    }
+}
+
+extension Relocation.Kind {
+    /// The psABI's name for it.
+    fileprivate var word: String {
+        switch self {
+        case .relative32: "R_X86_64_PC32"
+        case .absolute64: "R_X86_64_64"
+        }
+    }
+}
+
+extension Relocation.Destination {
+    fileprivate var space: String {
+        switch self {
+        case .target: "target"
+        case .image: "image"
+        }
+    }
+
+    fileprivate var offset: UInt64 {
+        switch self {
+        case .target(let address): address
+        case .image(let offset): UInt64(offset)
+        }
+    }
+}
+
+extension UInt64 {
+    /// The number as people write addresses.
+    var hexadecimal: String { "0x" + String(self, radix: 16) }
+}
+
+extension [UInt8] {
+    /// The bytes as lower-case hexadecimal digits.
+    var hexadecimal: String {
+        map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}

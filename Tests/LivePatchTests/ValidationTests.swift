@@ -1,0 +1,131 @@
+//===----------------------------------------------------------------------===//
+// Moult: live patching for Linux
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+import LivePatch
+import Testing
+
+/// One change each that makes a patch wrong: neither written nor read.
+@Suite struct ValidationTests {
+    @Test func theExampleIsValid() throws {
+        try Example.patch.validate()
+    }
+
+    @Test func wrongPatches() {
+        for (name, expected, change) in Self.changes {
+            var patch = Example.patch
+            change(&patch)
+            do throws(PatchFormatError) {
+                try patch.validate()
+                Issue.record("accepted: \(name)")
+            } catch {
+                #expect(error.code == expected, "\(name)")
+            }
+            #expect(throws: PatchFormatError.self, "\(name)") { try write(patch) }
+        }
+    }
+
+    private typealias Change = (String, PatchFormatError.Code, @Sendable (inout Patch) -> Void)
+
+    private static let changes: [Change] = targets + entries + images + symbols
+
+    private static let targets: [Change] = [
+        ("machine", .unsupportedMachine, { $0.target.machine = 183 }),
+        ("short build-id", .inconsistent, { $0.target.buildID = [1, 2, 3] }),
+        ("long build-id", .inconsistent, { $0.target.buildID = [UInt8](repeating: 1, count: 65) }),
+        ("no identifier", .inconsistent, { $0.identifier = "" }),
+        ("identifier with a space", .inconsistent, { $0.identifier = "CVE 1" }),
+        ("identifier of other letters", .inconsistent, { $0.identifier = "CVE-é" }),
+        ("long identifier", .inconsistent, { $0.identifier = String(repeating: "x", count: 129) }),
+        ("requires itself", .inconsistent, { $0.requires = ["CVE-2026-0001"] }),
+        ("requires twice", .inconsistent, { $0.requires = ["a", "b", "a"] }),
+        ("requires too many", .tooLarge, { $0.requires = (0...64).map { "CVE-\($0)" } }),
+        ("escape in a text", .inconsistent, { $0.provenance.reasons = ["\u{1b}[2J"] }),
+        ("C1 in a text", .inconsistent, { $0.target.name = "\u{9b}" }),
+        ("NUL in a text", .inconsistent, { $0.provenance.suite = "a\0b" }),
+        ("unsorted CVEs", .inconsistent, { $0.provenance.cves = ["b", "a"] }),
+        ("a CVE twice", .inconsistent, { $0.provenance.cves = ["a", "a"] }),
+        ("unsorted inputs", .inconsistent, { $0.provenance.inputs = ["b", "a"] }),
+    ]
+
+    private static let entries: [Change] = [
+        ("no entries", .inconsistent, { $0.entries = [] }),
+        (
+            "the same entry twice", .inconsistent,
+            {
+                var other = $0.entries[0]
+                other.gate = nil
+                other.replacement = 24
+                other.replacementSize = 1
+                $0.entries.append(other)
+            }
+        ),
+        (
+            "unsorted entries", .inconsistent,
+            {
+                var other = $0.entries[0]
+                other.gate = nil
+                other.replacement = 24
+                other.replacementSize = 1
+                other.address = 0x1000
+                $0.entries.append(other)
+            }
+        ),
+        ("nameless entry", .inconsistent, { $0.entries[0].name = "" }),
+        ("reserved name", .inconsistent, { $0.entries[0].name = ".Lmoult.x" }),
+        ("entry behind the address space", .inconsistent, { $0.entries[0].address = 1 << 47 }),
+        ("entry at the end of all numbers", .inconsistent, { $0.entries[0].address = .max }),
+        ("short prologue", .inconsistent, { $0.entries[0].prologue = [4] }),
+        ("no prologue", .inconsistent, { $0.entries[0].prologue = [] }),
+        ("prologue with too much", .inconsistent, { $0.entries[0].prologue = [4, 5, 1] }),
+        ("empty instruction", .inconsistent, { $0.entries[0].prologue = [4, 0, 5] }),
+        ("instruction of 16 bytes", .inconsistent, { $0.entries[0].prologue = [4, 16] }),
+        ("prologue longer than the function", .inconsistent, { $0.entries[0].prologue = [4, 7] }),
+        ("function too short", .inconsistent, { $0.entries[0].expected = [1, 2, 3, 4] }),
+        ("empty mask", .inconsistent, { $0.entries[0].masked = [MaskedRange(offset: 9, length: 0)] }),
+        ("mask outside", .inconsistent, { $0.entries[0].masked = [MaskedRange(offset: 9, length: 2)] }),
+        ("mask far outside", .inconsistent, { $0.entries[0].masked = [MaskedRange(offset: .max, length: .max)] }),
+        ("mask in a gate's prologue", .inconsistent, { $0.entries[0].masked = [MaskedRange(offset: 5, length: 4)] }),
+        (
+            "overlapping masks", .inconsistent,
+            {
+                $0.entries[0].gate = nil
+                $0.entries[0].masked = [MaskedRange(offset: 5, length: 4), MaskedRange(offset: 8, length: 1)]
+            }
+        ),
+        ("empty replacement", .inconsistent, { $0.entries[0].replacementSize = 0 }),
+        ("replacement outside", .inconsistent, { $0.entries[0].replacement = 43 }),
+        ("replacement far outside", .inconsistent, { $0.entries[0].replacement = .max }),
+        ("replacement over the gate", .inconsistent, { $0.entries[0].replacementSize = 33 }),
+        ("gate outside", .inconsistent, { $0.entries[0].gate?.size = 35 }),
+        ("gate without an old way", .inconsistent, { $0.entries[0].gate?.original = 32 }),
+        ("gate with its old way outside", .inconsistent, { $0.entries[0].gate?.original = 66 }),
+    ]
+
+    private static let images: [Change] = [
+        ("no state-pointer slot", .inconsistent, { $0.image.constants = [] }),
+        ("full state-pointer slot", .inconsistent, { $0.image.constants[7] = 1 }),
+        ("too large", .tooLarge, { $0.image.unwind = [UInt8](repeating: 0, count: 256 << 10) }),
+        ("unsorted relocations", .inconsistent, { $0.image.relocations.swapAt(0, 1) }),
+        ("overlapping relocations", .inconsistent, { $0.image.relocations[1].offset = 12 }),
+        ("relocation over the code's end", .inconsistent, { $0.image.relocations[3].offset = 63 }),
+        ("relocation in padding", .inconsistent, { $0.image.relocations[3].offset = 68 }),
+        ("relocation of the slot", .inconsistent, { $0.image.relocations[3].offset = 84 }),
+        ("relocation behind the image", .inconsistent, { $0.image.relocations[5].offset = 180 }),
+        ("relocation far behind the image", .inconsistent, { $0.image.relocations[5].offset = .max }),
+        ("destination in padding", .inconsistent, { $0.image.relocations[1].destination = .image(70) }),
+        ("destination behind the image", .inconsistent, { $0.image.relocations[1].destination = .image(181) }),
+        ("destination behind the target", .inconsistent, { $0.image.relocations[0].destination = .target(1 << 47) }),
+    ]
+
+    private static let symbols: [Change] = [
+        ("nameless symbol", .inconsistent, { $0.symbols[0].name = "" }),
+        ("too long names", .tooLarge, { $0.symbols[0].name = String(repeating: "x", count: (4 << 20) + 1) }),
+        ("reserved symbol", .inconsistent, { $0.symbols[0].name = ".Lmoult.target.1120" }),
+        ("symbol behind the target", .inconsistent, { $0.symbols[0].place = .target(.max) }),
+        ("symbol longer than the target", .inconsistent, { $0.symbols[0].size = .max }),
+        ("symbol longer than its part", .inconsistent, { $0.symbols[1].size = 5 }),
+        ("symbol in padding", .inconsistent, { $0.symbols[1].place = .image(95) }),
+    ]
+}
