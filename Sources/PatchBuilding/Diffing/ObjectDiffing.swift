@@ -20,6 +20,6 @@ package enum ObjectDiffing {
         var names = (diff.changed + diff.added + diff.removed).map(\.name)
         names += (diff.changedData + diff.removedData).compactMap { diff.pre.items[$0]?.name }
         names += diff.addedData.compactMap { diff.post.items[$0]?.name }
-        return names.sorted()
+        return (names + diff.movedNames).sorted()
     }
 }
