@@ -55,7 +55,9 @@ import Testing
     @Test func everyLengthIsRefused() {
         for length in 0..<file.count {
             let cut = Array(file[..<length])
-            #expect(throws: ApprovalError.self) { try WholeFile.verify(cut.span.bytes) }
+            let error = #expect(throws: ApprovalError.self) { try WholeFile.verify(cut.span.bytes) }
+            // Cut short is another reason than damaged, as soon as the bytes begin as an ELF file does.
+            #expect(error?.code == .truncated || length < 64)
             #expect(throws: PatchFormatError.self) { try read(cut) }
             if length >= 32 {
                 #expect(throws: PatchFormatError.self) { try read(redigested(cut)) }

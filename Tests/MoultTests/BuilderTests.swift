@@ -117,7 +117,7 @@ struct BuilderTests {
         var digested = Array("no live patch, but a digest that is right".utf8)
         digested += SHA256.digest(of: digested.span.bytes).bytes
         for (bytes, reason) in [
-            (flipped, "digest-mismatch"), (Array(whole.dropLast()), "digest-mismatch"), ([], "file-truncated"),
+            (flipped, "digest-mismatch"), (Array(whole.dropLast()), "file-truncated"), ([], "file-truncated"),
             (Array(whole.prefix(31)), "file-truncated"), (digested, "not-a-patch"),
         ] {
             let run = try run("inspect", try write(bytes), "--format", "json")
