@@ -118,6 +118,8 @@ import Testing
             case let other: Issue.record("round \(round): \(other)")
             }
             while !killer.isFinished { usleep(100) }
+            // Not earlier: the killer must not meet another process with the same pid.
+            program.end()
         }
         #expect(ended > 0)
     }
