@@ -133,7 +133,11 @@ struct Stopping {
         let stop: StoppedThread.Stop
         switch event {
         case .ended: return
-        case .timedOut where hasEnded: return
+        case .timedOut where hasEnded:
+            // Seen as ended before the wait could bring it: unless its end is taken it stays a zombie of ours, and its
+            // process cannot be waited for.
+            Seizing.letGoLater([tid])
+            return
         case .timedOut where isInVFork:
             throw ControlError(.vfork, "thread \(tid) waits for a child made by vfork to start its program", tid: tid)
         case .timedOut:
@@ -145,7 +149,11 @@ struct Stopping {
         // In a group stop EINTR came from the signal that began it, and would have come without us.
         var isGroupStop = false
         if case .group = stop { isGroupStop = true }
-        guard let registers = isGroupStop ? Tracee.registers(tid) : Tracee.settledRegisters(tid) else { return }
+        guard let registers = isGroupStop ? Tracee.registers(tid) : Tracee.settledRegisters(tid) else {
+            // Killed while it was stopped.
+            Seizing.letGoLater([tid])
+            return
+        }
         stopped.append(
             StoppedThread(
                 tid: tid, process: group, stop: stop, registers: registers,

@@ -174,7 +174,8 @@ import Testing
         let victim = try Victim("vSS")
         var process = try control(victim)
         var codes: Set<String> = []
-        for _ in 0..<200 where codes != ["stopped", "vfork"] {
+        // Pauses of many lengths: with one length the attempts could keep step with the child.
+        for round in 0..<2000 where codes != ["stopped", "vfork"] {
             do {
                 try process.stopAll()
                 process.resumeAll()
@@ -182,7 +183,7 @@ import Testing
             } catch {
                 codes.insert(error.code.rawValue)
             }
-            usleep(1000)
+            usleep(UInt32(500 + round % 97 * 70))
         }
         #expect(codes == ["stopped", "vfork"])
         #expect(!victim.states.contains("t"))
