@@ -58,4 +58,12 @@ package struct KernelLimits: Sendable, Equatable {
     package var memoryForceOverride: String?
     /// Effective capabilities of the tool as a bit set.
     package var capabilities: UInt64
+
+    /// Puts together what was read.
+    package init(ptraceScope: Int?, lockdown: String?, memoryForceOverride: String?, capabilities: UInt64) {
+        self.ptraceScope = ptraceScope
+        self.lockdown = lockdown
+        self.memoryForceOverride = memoryForceOverride
+        self.capabilities = capabilities
+    }
 }

@@ -108,21 +108,25 @@ extension ProcessHandle {
     /// Why `/proc/PID/mem` could not be opened for writing.
     private func addDenial(_ limits: KernelLimits, status: ProcessStatus, to reasons: inout [Patchability.Reason]) {
         guard memoryErrno != ErrorNumber.noEntry, memoryErrno != ErrorNumber.noProcess else { return }
-        let scope = limits.ptraceScope ?? 0
-        if scope >= 3 || (scope > 0 && !limits.mayTraceOthers) {
-            reasons.append(
-                Patchability.Reason(
-                    obstacle: .ptraceScope,
-                    text: "kernel.yama.ptrace_scope is \(scope): process \(instance.pid) cannot be traced",
-                    remedy: scope >= 3
-                        ? "Scope 3 lasts until the next boot: lower kernel.yama.ptrace_scope there."
-                        : "Run as root (CAP_SYS_PTRACE), or lower kernel.yama.ptrace_scope."))
-        } else {
-            reasons.append(
-                Patchability.Reason(
-                    obstacle: .noPrivilege,
-                    text: "process \(instance.pid) of user \(status.effectiveUser) cannot be written by this user",
-                    remedy: "Run as root with CAP_SYS_PTRACE, outside of a restricted container."))
+        reasons.append(limits.denial(of: instance.pid, user: status.effectiveUser))
+    }
+}
+
+extension KernelLimits {
+    /// Why the kernel does not let the tool trace a process, judged by what it allows anyone. (Neither lockdown nor
+    /// `proc_mem.force_override` keeps a tool that may trace from writing: ptrace's own way stays.)
+    package func denial(of pid: Int32, user: UInt32) -> Patchability.Reason {
+        let scope = ptraceScope ?? 0
+        // Scopes of Yama (Documentation/admin-guide/LSM/Yama.rst): 1 and 2 spare CAP_SYS_PTRACE, 3 spares nobody.
+        guard scope >= 3 || (scope > 0 && !mayTraceOthers) else {
+            return Patchability.Reason(
+                obstacle: .noPrivilege, text: "process \(pid) of user \(user) cannot be written by this user",
+                remedy: "Run as root with CAP_SYS_PTRACE, outside of a restricted container.")
         }
+        return Patchability.Reason(
+            obstacle: .ptraceScope, text: "kernel.yama.ptrace_scope is \(scope): process \(pid) cannot be traced",
+            remedy: scope >= 3
+                ? "Scope 3 lasts until the next boot: lower kernel.yama.ptrace_scope there."
+                : "Run as root (CAP_SYS_PTRACE), or lower kernel.yama.ptrace_scope.")
     }
 }
