@@ -55,6 +55,13 @@ let factory: [Target] = [
         ], swiftSettings: settings),
 ]
 
+/// What came of recipes, for people and programs.
+let reporting: [Target] = [
+    .target(
+        name: "BuildReporting", dependencies: ["Approval", "Commands", "PatchBuilding", "StrictJSON"],
+        swiftSettings: settings)
+]
+
 /// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
 let commands: [Target] = [
     .target(name: "Commands", dependencies: ["StrictJSON"], swiftSettings: engineSettings),
@@ -87,7 +94,7 @@ let executables: [Target] = [
             "Commands", "StrictJSON", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
         ], swiftSettings: engineSettings, linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
     .executableTarget(
-        name: "moult-build", dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding"],
+        name: "moult-build", dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding", "BuildReporting"],
         swiftSettings: settings),
 ]
 
@@ -128,6 +135,9 @@ let tests: [Target] = [
             "PatchBuilding", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(
+        name: "BuildReportingTests",
+        dependencies: ["BuildReporting", "PatchBuilding", "Commands", "StrictJSON"], swiftSettings: settings),
+    .testTarget(
         name: "SystemTests",
         dependencies: [
             "PatchBuilding", "ELF", "LivePatch", "TestSupport",
@@ -164,5 +174,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
     ],
-    targets: [engine, factory, commands, executables, trust, examples, tests].flatMap { $0 }
+    targets: [engine, factory, reporting, commands, executables, trust, examples, tests].flatMap { $0 }
 )

@@ -4,36 +4,22 @@
 //===----------------------------------------------------------------------===//
 
 import Approval
+import BuildReporting
 import Commands
 import FoundationEssentials
 import LivePatch
 import PatchBuilding
 
-/// What came of one recipe.
-struct BuildResult {
-    /// The recipe's path as it was given.
-    var recipe: String
-    /// The fix's name; nil if the recipe could not be read.
-    var identifier: String?
-    /// What was picked and what it cost; nil if preparing failed.
-    var prepared: PreparedFix?
-    /// The judgement and the functions concerned; nil if it did not come to that.
-    var outcome: Outcome?
-    /// Where the live patch was written; nil if it was not.
-    var file: String?
-    /// The live patch's digest; nil if there is none.
-    var digest: PatchDigest?
-    /// Why it failed; nil if it did not. A verdict is no failure.
-    var failure: Failure?
-}
-
 /// Builds live patches, one recipe after the other.
 struct BuildJob {
     /// The directory that files are written to; nil to judge only.
     var output: String?
+    /// Whether functions are disassembled for a report.
+    var isReporting = false
 
     /// Builds the live patch of one recipe.
     func build(_ path: String) async -> BuildResult {
+        let start = ContinuousClock.now
         var result = BuildResult(recipe: path)
         do {
             let recipe = try Recipe(path: path)
@@ -46,6 +32,7 @@ struct BuildJob {
                 shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
                 touchedHeaders: prepared.touchedHeaders)
             result.outcome = outcome
+            if isReporting { result.listings = try await FunctionListing.listings(of: prepared.objects) }
             if let patch = outcome.patch { try write(patch, to: &result) }
         } catch let error as PreparationError {
             result.failure = Failure(
@@ -63,6 +50,7 @@ struct BuildJob {
                 reason: PreparationError.Code.systemFailed.rawValue, message: "\(error)",
                 remedy: PreparationError.Code.systemFailed.remedy)
         }
+        result.seconds = (ContinuousClock.now - start) / .seconds(1)
         return result
     }
 

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-import PatchBuilding
+package import PatchBuilding
 
 // What a person can do about each reason. Each switch names every case: a new reason does not compile without
 // its remedy. The table in Documentation/command-line.md has the same reasons.
@@ -13,7 +13,7 @@ private let review = "Let a person read the change; until then restart the progr
 
 extension Reason.Code {
     /// What a person can do.
-    var remedy: String {
+    package var remedy: String {
         switch self {
         case .functionsDependOnEachOther:
             "Nothing is left to do: it is applied when no old function is on any stack."
@@ -35,7 +35,7 @@ extension Reason.Code {
 
 extension PatchBuildingError.Code {
     /// What a person can do.
-    var remedy: String {
+    package var remedy: String {
         switch self {
         case .malformedObject: "Remove the cache (make clean-cache) and build again; report it if it stays."
         case .unsuitableTarget: "Choose a target that has a build-id and unwind rules, as Debian's libraries have."
@@ -47,7 +47,7 @@ extension PatchBuildingError.Code {
 
 extension PreparationError.Code {
     /// What a person can do.
-    var remedy: String {
+    package var remedy: String {
         switch self {
         case .malformedRecipe: "Correct the recipe at the line that is named."
         case .noPackageSource: "Add the distribution's archive for the suite to apt's sources."

@@ -4,23 +4,23 @@
 //===----------------------------------------------------------------------===//
 
 import Approval
-import Commands
+package import Commands
 import PatchBuilding
-import StrictJSON
+package import StrictJSON
 
 /// What `build` says.
-struct BuildReport {
+package struct BuildReport {
     private let results: [BuildResult]
     private let isExplaining: Bool
 
     /// Makes a report.
-    init(_ results: [BuildResult], isExplaining: Bool) {
+    package init(_ results: [BuildResult], isExplaining: Bool) {
         self.results = results
         self.isExplaining = isExplaining
     }
 
     /// 1 if anything failed, else 2 if anything was refused, else 0.
-    var exitCode: ExitCode {
+    package var exitCode: ExitCode {
         if results.contains(where: { $0.failure != nil }) { return .failed }
         return results.contains { $0.outcome?.patch == nil } ? .refused : .done
     }
@@ -34,7 +34,7 @@ struct BuildReport {
     }
 
     /// The document `moult.build/1`.
-    var json: JSONValue {
+    package var json: JSONValue {
         [
             "schema": "moult.build/1",
             "verdict": verdict.map(JSONValue.string) ?? .null,
@@ -43,7 +43,7 @@ struct BuildReport {
         ]
     }
 
-    private static func json(_ result: BuildResult) -> JSONValue {
+    static func json(_ result: BuildResult) -> JSONValue {
         var costs = JSONObject()
         for cost in result.prepared?.costs ?? [] { costs[cost.step] = .integer(Int(cost.seconds * 1000)) }
         let outcome = result.outcome
@@ -79,7 +79,7 @@ struct BuildReport {
     }
 
     /// The same as lines for people.
-    var lines: [String] { results.flatMap(lines) }
+    package var lines: [String] { results.flatMap(lines) }
 
     private func lines(_ result: BuildResult) -> [String] {
         let name = result.identifier ?? result.recipe
