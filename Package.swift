@@ -94,7 +94,8 @@ let executables: [Target] = [
             "Commands", "StrictJSON", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
         ], swiftSettings: engineSettings, linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
     .executableTarget(
-        name: "moult-build", dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding", "BuildReporting"],
+        name: "moult-build",
+        dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding", "BuildReporting"],
         swiftSettings: settings),
 ]
 
