@@ -120,6 +120,7 @@ package struct ReportPage {
             page.open("details")
             page.element("summary", text: "\(listing.name), before and after")
             page.open("table", class: "listing")
+            page.raw("<colgroup><col class=\"offset\"><col><col class=\"offset\"><col></colgroup>\n")
             for row in listing.rows {
                 switch row {
                 case .skipped(let count):

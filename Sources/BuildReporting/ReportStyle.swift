@@ -21,7 +21,8 @@ enum ReportStyle {
         details { margin: .3rem 0; } summary { cursor: pointer; }
         .listing { font: 12px/1.45 ui-monospace, monospace; table-layout: fixed; }
         .listing td { border: 0; padding: 0 .5rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
-        .listing .offset { width: 4rem; text-align: right; color: var(--quiet); }
+        .listing col.offset { width: 4rem; }
+        .listing td.offset { text-align: right; color: var(--quiet); }
         .removed { background: #cf222e26; } .added { background: #1a7f3726; }
         .skipped td { color: var(--quiet); text-align: center; border-block: 1px dotted var(--line); }
         .remedy, .costs { color: var(--quiet); }

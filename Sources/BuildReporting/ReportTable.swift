@@ -30,7 +30,7 @@ package struct ReportTable {
         var counts: [String: Int] = [:]
         for result in results { counts[result.word, default: 0] += 1 }
         lines.append(
-            "\(results.count) fixes: "
+            "\(results.count) fix\(results.count == 1 ? "" : "es"): "
                 + BuildResult.words.compactMap { word in counts[word].map { "\($0) \(word)" } }.joined(separator: ", "))
         return lines
     }

@@ -68,11 +68,11 @@ struct Disassembler: Sendable {
             let end = words.count > 1 ? Int(words[1].drop { $0 == " " }.prefix { $0 != " " }, radix: 16) : nil
             return relocated(text, offset: offset, symbol: parts[3], distance: (end ?? field + 4) - field)
         }
-        // A jump inside the function: `ja 82 <f+0x82>`.
-        if let start = text.firstIndex(of: "<"), let end = text.firstIndex(of: ">"), start < end {
-            let mnemonic = text.prefix { $0 != " " }
+        // A jump inside the function, `ja 82 <f+0x82>`: the number is that of the line it leads to.
+        if let start = text.firstIndex(of: "<") {
+            let shown = text[..<start].split(separator: " ")
             return ListedInstruction(
-                offset: offset, text: "\(mnemonic) \(text[text.index(after: start)..<end])", form: "\(mnemonic) inside")
+                offset: offset, text: shown.joined(separator: " "), form: "\(shown.first ?? "") inside")
         }
         return ListedInstruction(offset: offset, text: text, form: text)
     }
