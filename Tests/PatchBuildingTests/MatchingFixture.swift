@@ -54,7 +54,7 @@ struct MatchingFixture {
     /// The rebuilt objects, with the sources that `edits` names replaced after the fix.
     func objects(_ edits: [String: String] = [:]) throws -> [RebuiltObject] {
         try sources.map { source in
-            let sections = ["-ffunction-sections", "-fdata-sections"]
+            let sections = ObjectBuilder.comparisonFlags
             let pre = "pre-\(source.name).o"
             let post = "post-\(source.name)-\(UUID().uuidString).o"
             if !FileManager.default.fileExists(atPath: directory.appendingPathComponent(pre).path) {
