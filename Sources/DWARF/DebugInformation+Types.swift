@@ -86,19 +86,29 @@ extension DebugInformation {
         }
         var (offset, overflow) = byteOffset.multipliedReportingOverflow(by: 8)
         guard !overflow else { throw DWARFError(.malformed, at: table.entries[entry].offset, "a member's offset") }
-        if let fromHighEnd = number(.bitOffset, of: entry), let bitSize {
+        if let value = table.value(.bitOffset, of: entry), let bitSize {
             var size = number(.byteSize, of: entry)
             if size == nil, let type { size = try sizeInBytes(of: type) }
-            // The storage unit ends where the offset counts from.
-            let unit = (size ?? 0).multipliedReportingOverflow(by: 8)
-            let end = fromHighEnd.addingReportingOverflow(bitSize)
-            guard !unit.overflow, !end.overflow, end.partialValue <= unit.partialValue else {
+            (offset, overflow) = Self.bitOffset(
+                inUnitAt: offset, of: size ?? 0, fromHighEnd: Int64(bitPattern: value.number), bitSize: bitSize)
+            guard !overflow else {
                 throw DWARFError(.malformed, at: table.entries[entry].offset, "a bit-field's offset")
             }
-            (offset, overflow) = offset.addingReportingOverflow(unit.partialValue - end.partialValue)
-            guard !overflow else { throw DWARFError(.malformed, at: table.entries[entry].offset, "a member's offset") }
         }
         return offset
+    }
+
+    /// Where a bit-field begins whose offset counts from the high end of its storage unit, negative where it goes
+    /// beyond; true where the numbers contradict each other.
+    private static func bitOffset(
+        inUnitAt start: UInt64, of byteSize: UInt64, fromHighEnd: Int64, bitSize: UInt64
+    ) -> (UInt64, Bool) {
+        guard let start = Int64(exactly: start), byteSize <= 1 << 32, bitSize <= 1 << 35,
+            (-(1 << 36)...(1 << 36)).contains(fromHighEnd)
+        else { return (0, true) }
+        let (place, overflow) = start.addingReportingOverflow(
+            Int64(byteSize) * 8 - fromHighEnd - Int64(bitSize))
+        return (UInt64(clamping: place), overflow || place < 0)
     }
 
     /// A cursor over an expression.

@@ -34,6 +34,9 @@ struct EntryTable: Sendable {
     /// By signature, where the type of a type unit is described.
     private(set) var typeUnits: [UInt64: Int] = [:]
 
+    /// How deep entries may be nested; blocks in source are not nested deeper than some dozens.
+    private static let deepest = 1000
+
     /// Reads every unit.
     ///
     /// The work is bounded by the size: an abbreviation can give an entry of one byte any number of attributes
@@ -92,7 +95,12 @@ struct EntryTable: Sendable {
                 Entry(
                     offset: offset, tag: abbreviation.tag, unit: number, parent: open.last ?? -1,
                     end: entries.count + 1, firstField: firstField, endOfFields: fields.count))
-            if abbreviation.hasChildren { open.append(entries.count - 1) }
+            guard abbreviation.hasChildren else { continue }
+            open.append(entries.count - 1)
+            // Who looks for what an entry is in goes up as far.
+            guard open.count <= Self.deepest else {
+                throw DWARFError(.limitExceeded, at: offset, "entries are nested too deep")
+            }
         }
         for entry in open { entries[entry].end = entries.count }
     }
