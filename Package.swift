@@ -45,11 +45,12 @@ let engine: [Target] = [
 ]
 
 let factory: [Target] = [
+    .target(name: "DWARF", dependencies: ["ELF"], swiftSettings: engineSettings),
     .systemLibrary(name: "CZydis", providers: [.apt(["libzydis-dev"])]),
     .target(
         name: "PatchBuilding",
         dependencies: [
-            "ELF", "Unwinding", "MachineCode", "LivePatch", "CZydis",
+            "ELF", "DWARF", "Unwinding", "MachineCode", "LivePatch", "CZydis",
             .product(name: "Subprocess", package: "swift-subprocess"),
             .product(name: "Yams", package: "Yams"),
         ], swiftSettings: settings),
@@ -127,13 +128,14 @@ let tests: [Target] = [
         ], swiftSettings: settings),
     .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
+    .testTarget(name: "DWARFTests", dependencies: ["DWARF", "ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(
         name: "BuildReportingTests",

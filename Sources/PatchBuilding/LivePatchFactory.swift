@@ -20,8 +20,8 @@ package enum LivePatchFactory {
     ///     used for finding symbols only.
     ///   - description: what the patch says of itself. The reasons of the judgement are put into its
     ///     provenance.
-    ///   - touchedHeaders: names of the project's headers that the fix changes: layouts cannot be judged yet,
-    ///     so any makes the judgement `review`.
+    ///   - touchedHeaders: names of the project's headers that the fix changes. They matter only where objects
+    ///     have no debug information to compare layouts by: then any makes the judgement `review`.
     /// - Returns: the judgement, the functions concerned, and the patch if it can be applied.
     /// - Throws: `PatchBuildingError` where the inputs are broken.
     package static func makePatch(

@@ -37,17 +37,8 @@ package enum FixPreparation {
         let sources = Set(target.target.objects.map(\.source))
         return PreparedFix(
             recipe: recipe, offer: target.offer, shipped: target.shipped, objects: rebuilt,
-            touchedHeaders: try touched.filter { try !sources.contains($0) || changesTypes($0, changes, target) },
+            touchedHeaders: touched.filter { !sources.contains($0) },
             compiler: target.compiler, costs: meter.costs)
-    }
-
-    /// Whether the fix changes a type that a source defines for itself.
-    private static func changesTypes(
-        _ path: String, _ changes: [String: [UInt8]], _ target: TargetBuild
-    ) throws(PreparationError) -> Bool {
-        let place = "\(target.build.tree)/\(path)"
-        guard let fixed = changes[path], Files.exists(place) else { return false }
-        return TypeDefinitions(try Files.read(place)).differ(from: TypeDefinitions(fixed))
     }
 
     /// Fetches what the recipe names and prepares the distribution's build of the target, as far as a survey of

@@ -13,8 +13,7 @@ package struct PreparedFix: Sendable {
     package var shipped: [UInt8]
     /// Every object of the target that the fix can affect.
     package var objects: [RebuiltObject]
-    /// Headers that the fix touches, and sources in which it changes a type, as paths from the root of the source
-    /// tree.
+    /// Headers that the fix touches, as paths from the root of the source tree.
     package var touchedHeaders: [String]
     /// The compiler that was used, as `gcc --version` names it.
     package var compiler: String
