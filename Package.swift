@@ -125,13 +125,13 @@ let tests: [Target] = [
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
+            "PatchBuilding", "ELF", "LivePatch", "MachineCode", .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "TestSupport",
-        ], swiftSettings: settings),
+            "PatchBuilding", "ELF", "LivePatch", "MachineCode", "CZydis", "TestSupport",
+        ], exclude: ["Programs"], swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
         swiftSettings: settings),
