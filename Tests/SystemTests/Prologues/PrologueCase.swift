@@ -8,7 +8,7 @@ import PatchBuilding
 import Testing
 
 /// One prologue and how it is run: where it is, moved to two places, and in a gate with both states.
-struct PrologueCase {
+struct PrologueCase: Sendable {
     /// Where the target lies in the address space that the runs see.
     static let base: UInt64 = 0x5555_5555_4000
     /// The word that a gate's slot points to.
@@ -18,13 +18,13 @@ struct PrologueCase {
     static let slotOffset: UInt64 = 0x1000
 
     /// Kinds of runs, as the programs number them.
-    private enum Kind: UInt64 {
+    private enum Kind: UInt64, Sendable {
         case same = 0
         case old = 1
         case new = 2
     }
 
-    private struct Run {
+    private struct Run: Sendable {
         var kind = Kind.same
         var start: UInt64
         var replacement: UInt64 = 0

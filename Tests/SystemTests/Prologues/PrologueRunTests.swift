@@ -9,57 +9,63 @@ import MachineCode
 import PatchBuilding
 import Testing
 
-/// One prologue of each shape that the five binaries have, run as it was, moved, and in a gate.
-@Suite(.serialized) struct PrologueRunTests {
-    /// Different states of registers, flags and memory that each prologue starts from.
-    static let states = 8
-
+/// One prologue of each shape that the five binaries have, run as it was, moved to two places, and in a gate with its
+/// state word off and on: registers, flags, memory and destination are the same in the end.
+@Suite struct PrologueRunTests {
     /// A shape and the function that stands for it.
-    struct Specimen {
+    struct Specimen: Sendable {
         let shape: String
         let file: String
         let function: PrologueSurvey.Function
         let run: PrologueCase
     }
 
-    @Test func everyShapeDoesTheSameElsewhere() async throws {
-        var functions = 0
-        let specimens = try await Self.specimens(&functions)
+    @Test func everyShapeDoesTheSameInTheEmulator() async throws {
+        try await Self.check("emulate", flags: "-lunicorn", states: 8) { shape in
+            if Self.readsClock(shape) { return "what it reads is never the same twice" }
+            // QEMU 5, which Unicorn 2.0.1 is made of, has neither.
+            if shape.contains("xabort") || shape.contains("xbegin") { return "transactions are not emulated" }
+            let instructions = shape.split(separator: "; ")
+            return instructions.contains { $0.hasPrefix("v") || $0.hasPrefix("evex ") } ? "AVX is not emulated" : nil
+        }
+    }
+
+    @Test func everyShapeDoesTheSameOnTheProcessor() async throws {
+        try await Self.check("execute", flags: "-static -fno-stack-protector", states: 2) { shape in
+            if Self.readsClock(shape) { return "what it reads is never the same twice" }
+            if shape.contains("syscall") { return "it would be a real system call" }
+            if shape.contains("xabort") || shape.contains("xbegin") { return "the processor may lack transactions" }
+            return shape.contains("evex ") ? "the processor may lack AVX-512" : nil
+        }
+    }
+
+    private static func readsClock(_ shape: String) -> Bool {
+        ["rdtsc", "rdrand", "rdseed", "rdpid", "cpuid"].contains { shape.contains($0) }
+    }
+
+    /// Runs one prologue of each shape in `states` different states of registers, flags and memory.
+    ///
+    /// - Parameter excuse: why a shape need not have been run; nil if it must.
+    private static func check(
+        _ program: String, flags: String, states: Int, excuse: (String) -> String?
+    ) async throws {
+        let (specimens, functions) = try await made.value
         #expect(specimens.count > 500)
         let clock = ContinuousClock()
         let start = clock.now
-        let emulated = try Self.run("emulate", flags: "-lunicorn", specimens)
-        var refused: [Specimen] = []
+        let lines = try run(program, flags: flags, specimens, states: states)
         var tally = Tally()
-        for (specimen, line) in zip(specimens, emulated) {
-            if tally.add(line) { continue }
-            #expect(line.hasPrefix("cannot "), "\(Self.text(specimen)): \(line)")
-            refused.append(specimen)
+        for (specimen, line) in zip(specimens, lines) where !tally.add(line) {
+            // Only what reads a clock may be different; what could not be run must have a reason that is known.
+            let text = "\(specimen.shape) [\(specimen.file) \(String(specimen.function.address, radix: 16))]: \(line)"
+            let reason = excuse(specimen.shape)
+            #expect(reason != nil && (line.hasPrefix("cannot ") || readsClock(specimen.shape)), "\(text)")
+            print("\(program): not run, \(reason ?? "no reason"): \(text)")
         }
-        print("functions \(functions), shapes \(specimens.count); emulated \(tally) in \(clock.now - start)")
-
-        // What the emulator does not know is run on the processor, system calls excepted.
-        let executable = refused.filter { !$0.shape.contains("syscall") }
-        var native = Tally()
-        var left = refused.filter { $0.shape.contains("syscall") }.map { (specimen: $0, reason: "system call") }
-        for (specimen, line) in zip(executable, try Self.run("execute", flags: "-static", executable)) {
-            if native.add(line) { continue }
-            #expect(line.hasPrefix("cannot "), "\(Self.text(specimen)): \(line)")
-            left.append((specimen, String(line.dropFirst(7))))
-        }
-        print("on the processor: \(native)")
-        for (specimen, reason) in left { print("not run (\(reason)): \(Self.text(specimen))") }
-        for (specimen, _) in left {
-            #expect(Self.reasonNotToRun(specimen.shape) != nil, "\(Self.text(specimen)) should run")
-        }
-        #expect(tally.shapes + native.shapes + left.count == specimens.count)
-    }
-
-    /// Why a shape may be one that neither can run, nil if it has to be run.
-    private static func reasonNotToRun(_ shape: String) -> String? {
-        if shape.contains("evex ") || shape.contains("zmm") { return "AVX-512, which this processor may lack" }
-        if shape.contains("xbegin") || shape.contains("xtest") { return "transactions, which this processor may lack" }
-        return nil
+        print("\(program): functions \(functions), shapes \(specimens.count), run \(tally) in \(clock.now - start)")
+        #expect(tally.shapes * 100 > specimens.count * 98)
+        // Branches of prologues were seen to go both ways.
+        #expect(tally.bothWays > 50)
     }
 
     /// What was run, in numbers.
@@ -85,13 +91,15 @@ import Testing
         }
 
         var description: String {
-            "shapes \(shapes), states \(arrived) to an end and \(faulted) to a fault, with several ends \(bothWays), "
+            "\(shapes), states that ended \(arrived) and faulted \(faulted), shapes with several ends \(bothWays), "
                 + "with a system call \(systemCalls)"
         }
     }
 
-    private static func text(_ specimen: Specimen) -> String {
-        "\(specimen.shape) [\(specimen.file) \(String(specimen.function.address, radix: 16))]"
+    private static let made = Task {
+        var functions = 0
+        let result = try await specimens(&functions)
+        return (specimens: result, functions: functions)
     }
 
     private static func specimens(_ functions: inout Int) async throws -> [Specimen] {
@@ -117,7 +125,9 @@ import Testing
     }
 
     /// The lines of a program, one for each.
-    private static func run(_ program: String, flags: String, _ specimens: [Specimen]) throws -> [String] {
+    private static func run(
+        _ program: String, flags: String, _ specimens: [Specimen], states: Int
+    ) throws -> [String] {
         let directory = try ShippedFile.directory()
         let source =
             URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
