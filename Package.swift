@@ -135,7 +135,8 @@ let tests: [Target] = [
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "DWARF", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode",
+            .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(
         name: "BuildReportingTests",
@@ -143,8 +144,8 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "TestSupport",
-        ], swiftSettings: settings),
+            "PatchBuilding", "ELF", "LivePatch", "MachineCode", "CZydis", "TestSupport",
+        ], exclude: ["Programs"], swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
         swiftSettings: settings),
