@@ -125,13 +125,15 @@ let tests: [Target] = [
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
+            "PatchBuilding", "ELF", "LivePatch", "Mutation",
+            .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "TestSupport",
+            "PatchBuilding", "ELF", "LivePatch", "Mutation", "TestSupport",
         ], swiftSettings: settings),
+    .target(name: "Mutation", path: "Tests/Mutation", swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
         swiftSettings: settings),
