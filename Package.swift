@@ -135,7 +135,7 @@ let tests: [Target] = [
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode",
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation",
             .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(
@@ -144,8 +144,9 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "MachineCode", "CZydis", "TestSupport",
+            "PatchBuilding", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "TestSupport",
         ], exclude: ["Programs"], swiftSettings: settings),
+    .target(name: "Mutation", path: "Tests/Mutation", swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
         swiftSettings: settings),

@@ -21,7 +21,7 @@ extension Reason.Code {
             .ambiguousName, .newFunctionAddress, .removedFunction, .startOrEndCode:
             review
         case .unresolvedSymbol, .threadLocalStorage, .exceptionHandling, .assembler, .indirectFunction, .tooShort,
-            .branchIntoEntry, .prologueNotRelocatable, .entryCrossesPage, .splitFunction:
+            .branchIntoEntry, .prologueNotRelocatable, .entryCrossesPage, .splitFunction, .callerAddress:
             restart
         case .notUnderstood:
             "Report it with the recipe; until then restart the program with the fixed package."
@@ -38,6 +38,7 @@ extension PatchBuildingError.Code {
     package var remedy: String {
         switch self {
         case .malformedObject: "Remove the cache (make clean-cache) and build again; report it if it stays."
+        case .linkTimeOptimised: "None here: restart with the fixed package."
         case .unsuitableTarget: "Choose a target that has a build-id and unwind rules, as Debian's libraries have."
         case .notMatched, .inconsistent:
             "Check that the recipe's build is the distribution's: version, flags, compiler, build path."

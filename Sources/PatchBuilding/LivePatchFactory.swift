@@ -27,6 +27,27 @@ package enum LivePatchFactory {
     package static func makePatch(
         shipped: [UInt8], objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = []
     ) throws(PatchBuildingError) -> Outcome {
+        try makePatch(
+            shipped: { () throws(PatchBuildingError) in try ShippedTarget(shipped) }, objects: objects,
+            description: description, touchedHeaders: touchedHeaders)
+    }
+
+    /// The same for a shipped file that was read before.
+    ///
+    /// - Throws: `PatchBuildingError` where the inputs are broken.
+    package static func makePatch(
+        target: ShippedTarget, objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = []
+    ) throws(PatchBuildingError) -> Outcome {
+        try makePatch(
+            shipped: { () throws(PatchBuildingError) in target }, objects: objects, description: description,
+            touchedHeaders: touchedHeaders)
+    }
+
+    /// The shipped file is asked for only where something differs.
+    private static func makePatch(
+        shipped: () throws(PatchBuildingError) -> ShippedTarget, objects: [RebuiltObject],
+        description: PatchDescription, touchedHeaders: [String]
+    ) throws(PatchBuildingError) -> Outcome {
         var diffs: [Int: ObjectDiff] = [:]
         for (number, object) in objects.enumerated() where object.pre != object.post {
             let diff = ObjectDiff(
@@ -36,8 +57,8 @@ package enum LivePatchFactory {
         }
         guard !diffs.isEmpty else { return Outcome(judgement: .empty, functions: [], patch: nil) }
 
-        let binary = try ShippedBinary(shipped)
-        let linkage = LinkageTable(binary)
+        let target = try shipped()
+        let (binary, linkage) = (target.binary, target.linkage)
         var plains: [ObjectFile] = []
         for object in objects { plains.append(try ObjectFile(name: object.name, bytes: object.prePlain)) }
         let placement = try Matcher.place(plains, in: binary, linkage: linkage)
@@ -53,5 +74,19 @@ package enum LivePatchFactory {
             shipped: binary, placement: placement,
             linker: Linker(shipped: binary, linkage: linkage, placement: placement, units: units), units: units)
         return try assembly.outcome(description: description, touchedHeaders: touchedHeaders)
+    }
+}
+
+/// A shipped file, read once for several live patches.
+package struct ShippedTarget: Sendable {
+    let binary: ShippedBinary
+    let linkage: LinkageTable
+
+    /// Reads the whole file as the distribution ships it.
+    ///
+    /// - Throws: `PatchBuildingError` (`unsuitableTarget`) where it is no target.
+    package init(_ bytes: [UInt8]) throws(PatchBuildingError) {
+        binary = try ShippedBinary(bytes)
+        linkage = LinkageTable(binary)
     }
 }

@@ -10,6 +10,8 @@ package struct PatchBuildingError: Error, Sendable, Equatable, CustomStringConve
     package enum Code: String, Sendable {
         /// A file is not the ELF object it should be.
         case malformedObject = "malformed-object"
+        /// An object holds what the linker makes code of (`-flto`), and not the code itself.
+        case linkTimeOptimised = "link-time-optimised"
         /// The shipped binary lacks what matching needs (build-id, `.eh_frame`).
         case unsuitableTarget = "unsuitable-target"
         /// A rebuilt object is not in the shipped binary, or at more than one place.

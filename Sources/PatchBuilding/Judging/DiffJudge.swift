@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+internal import ELF
+
 /// Finds in the difference of an object what is not plainly safe, whatever the code does with it.
 struct DiffJudge {
     private(set) var reasons: [Reason] = []
@@ -20,13 +22,17 @@ struct DiffJudge {
         }
         for section in diff.addedData {
             guard let item = diff.post.items[section] else { continue }
+            // What linkers gather in a section of a name of its own, programs enumerate (`__start_`, `__stop_`).
+            if Self.isGathered(section, in: diff.post) {
+                note(.changedData, item.name, "The fix adds \(item.name) to a section that the program enumerates.")
+            }
             // Added constants and variables matter only where changed code uses them: the linker says so.
             if item.kind != .constant, item.kind != .variable { judgeData(item, object: object, verb: "adds") }
         }
         for section in diff.removedData {
             guard let item = diff.pre.items[section] else { continue }
             switch item.kind {
-            case .constant where !item.isGlobal:
+            case .constant where !item.isGlobal && !Self.isGathered(section, in: diff.pre):
                 break
             case .constant, .variable:
                 note(.removedData, item.name, "The fix removes \(item.name) of \(object), which others may still use.")
@@ -48,6 +54,10 @@ struct DiffJudge {
         }
     }
 
+    private static func isGathered(_ section: Int, in table: ItemTable) -> Bool {
+        !table.object.sections[section].name.hasPrefix(".")
+    }
+
     private mutating func judgeData(_ item: Item, object: String, verb: String) {
         switch item.kind {
         case .threadLocal:
@@ -63,6 +73,26 @@ struct DiffJudge {
                 .changedData, item.name,
                 "The fix \(verb) the contents of \(item.name) of \(object); running processes may hold copies of the old ones."
             )
+        }
+    }
+
+    /// Notes names that the fix defines in an object and that the target had from elsewhere (another library, a
+    /// weak definition): who uses them is the same, byte for byte, and would go on with the other one.
+    mutating func judgeNewNames(_ diff: ObjectDiff, object: String, files: [ObjectFile]) {
+        let before = Set(diff.pre.object.symbols.filter { $0.section != nil || $0.isCommon }.map(\.name))
+        for symbol in diff.post.object.symbols
+        where !symbol.isLocal && !before.contains(symbol.name) && !symbol.name.isEmpty {
+            // Of what is in a group (templates, inline functions) all definitions are the same.
+            guard let section = symbol.section, !diff.post.object.sections[section].flags.contains(.group) else {
+                continue
+            }
+            let isKnown = files.contains { file in
+                file.symbols.contains { !$0.isLocal && $0.baseName == symbol.baseName }
+            }
+            guard isKnown else { continue }
+            note(
+                .ambiguousName, symbol.name,
+                "The fix defines \(symbol.name) in \(object); the target uses one that is defined elsewhere.")
         }
     }
 

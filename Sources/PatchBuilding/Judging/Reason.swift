@@ -43,6 +43,8 @@ package struct Reason: Sendable, Equatable {
         case splitFunction = "split-function"
         /// A relocation type, section or instruction that is not understood.
         case notUnderstood = "not-understood"
+        /// A call that is answered by where the caller lies.
+        case callerAddress = "caller-address"
         /// Code that runs only at start or end.
         case startOrEndCode = "start-or-end-code"
         /// Functions or variables of one name that cannot be told apart with certainty.

@@ -15,6 +15,11 @@ struct EntryBuilder {
         let name: String
         let unit: Int
         let function: Int
+        /// Where the function starts.
+        let start: Int
+        /// Its size in the shipped binary.
+        let size: Int
+        /// Where the jump goes: behind an `endbr64` at the start.
         let address: Int
         let expected: [UInt8]
         let masked: [MaskedRange]
@@ -50,12 +55,12 @@ struct EntryBuilder {
         if item.symbols.contains(where: { unit.diff.pre.object.symbols[$0].type == .indirectFunction }) {
             note(.indirectFunction, name, "\(name) chooses a function at start; what it chose is not called again.")
         }
-        guard let address = address(of: item, unit: unit) else {
+        guard var address = address(of: item, unit: unit) else {
             note(.notMatched, name, "\(name) of \(unit.name) was not found in the shipped binary.")
             return nil
         }
         guard let index = shipped.functionsByStart[address],
-            let expected = shipped.contents(address, count: shipped.functions[index].size).map({ [UInt8]($0) })
+            let entry = EntryBytes(shipped.functions[index], in: shipped)
         else {
             note(.assembler, name, "\(name) has no unwind rules in the shipped binary, so its end is not certain.")
             return nil
@@ -63,15 +68,20 @@ struct EntryBuilder {
         if shipped.functions[index].hasLanguageData {
             note(.exceptionHandling, name, "\(name) takes part in exception handling.")
         }
+        let start = address
+        address += entry.skipped
+        let expected = entry.bytes
         guard expected.count >= Entry.overwrittenSize else {
-            note(.tooShort, name, "\(name) has \(expected.count) bytes; a jump takes \(Entry.overwrittenSize).")
+            note(
+                .tooShort, name,
+                "\(name) has \(expected.count) bytes up to what follows it; a jump takes \(Entry.overwrittenSize).")
             return nil
         }
         if address & 0xfff > 0x1000 - Entry.overwrittenSize {
             note(.entryCrossesPage, name, "The first bytes of \(name) lie on two pages.")
         }
-        checkReferences(into: section, of: unit, name: name)
-        let code = EntryCode(expected, at: UInt64(address), decoder: &decoder)
+        checkReferences(into: section, of: unit, name: name, overwritten: entry.skipped + Entry.overwrittenSize)
+        let code = EntryCode(expected, at: UInt64(address), skipped: entry.skipped, decoder: &decoder)
         if code.decoded.undecodable != nil {
             note(.notUnderstood, name, "\(name) holds bytes that are no instructions.")
             return nil
@@ -91,7 +101,8 @@ struct EntryBuilder {
         let frame = (try? shipped.frames.description(index: shipped.functions[index].descriptionIndex))
             .flatMap { try? shipped.frames.extracted($0) }
         return Draft(
-            name: name, unit: unitNumber, function: number, address: address, expected: expected,
+            name: name, unit: unitNumber, function: number, start: start,
+            size: shipped.functions[index].size, address: address, expected: expected,
             masked: masked, prologue: code.prologue,
             gate: isWritten
                 ? nil : (try? code.relocation.get()).map { GateBuilder(prologue: $0, address: UInt64(address)) },
@@ -124,7 +135,9 @@ struct EntryBuilder {
 
     /// What leads into a function from outside of it (cold parts, jump tables, tables of labels) shows in the
     /// relocations of the object with sections, where every such reference is one.
-    private mutating func checkReferences(into section: Int, of unit: RebuiltUnit, name: String) {
+    private mutating func checkReferences(
+        into section: Int, of unit: RebuiltUnit, name: String, overwritten: Int
+    ) {
         let object = unit.diff.pre.object
         for item in unit.diff.pre.items {
             guard let item, item.section != section else { continue }
@@ -145,7 +158,7 @@ struct EntryBuilder {
                 // Jump tables and the function's own cold part lead into it; other code calls it.
                 let isOwn =
                     item.kind == .literal && relocation.type == .pc32 || SymbolStem.parentOfCold(item.name) == name
-                if (1..<Entry.overwrittenSize).contains(offset) || (offset == 0 && isOwn) {
+                if (1..<overwritten).contains(offset) || (offset == 0 && isOwn) {
                     note(.branchIntoEntry, name, "\(item.name) leads into the first bytes of \(name).")
                 }
                 if item.kind == .startOrEnd {

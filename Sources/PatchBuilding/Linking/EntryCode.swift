@@ -25,9 +25,10 @@ struct EntryCode {
     /// Decodes a function.
     ///
     /// - Parameters:
-    ///   - bytes: all of the function.
-    ///   - address: target-relative address of its first byte.
-    init(_ bytes: [UInt8], at address: UInt64, decoder: inout InstructionDecoder) {
+    ///   - bytes: all of the function from the place of the jump on.
+    ///   - address: target-relative address of the first of them.
+    ///   - skipped: how many bytes of the function stand before them (`endbr64`).
+    init(_ bytes: [UInt8], at address: UInt64, skipped: Int = 0, decoder: inout InstructionDecoder) {
         decoded = decoder.decode(bytes, at: address)
         var lengths: [UInt8] = []
         var covered = 0
@@ -37,7 +38,8 @@ struct EntryCode {
             covered += Int(shape.length)
         }
         prologue = lengths
-        branchesToEntry = decoded.jumps.contains(address)
+        let start = address &- UInt64(skipped)
+        branchesToEntry = decoded.jumps.contains { $0 >= start && $0 <= address }
         // Returns ascend.
         returnsIntoEntry = decoded.returns.first.map { $0 < Entry.overwrittenSize } ?? false
         do throws(MachineCodeError) {

@@ -29,6 +29,8 @@ struct ImageBuilder {
         let builder: GateBuilder?
         let frame: ExtractedFrame?
         let replacement: Int
+        /// Bytes at the start of the old function that the gate does not hold.
+        let skipped: Int
     }
 
     /// Unwind rules of a piece.
@@ -116,8 +118,11 @@ struct ImageBuilder {
                     EHFrameWriter.StackStep(
                         offset: UInt32($0.offset), canonicalFrameAddressOffset: UInt32($0.canonicalFrameAddressOffset))
                 }
+                // What is skipped is `endbr64`, which changes no rule: the gate begins with those of the start.
                 let pairs = builder.places.map {
-                    EHFrameWriter.Place(original: UInt32($0.original), copy: UInt32($0.relocated))
+                    EHFrameWriter.Place(
+                        original: UInt32($0.original == 0 ? 0 : $0.original + request.skipped),
+                        copy: UInt32($0.relocated))
                 }
                 try unwind.addGate(
                     at: UInt32(place), size: UInt32(builder.bytes.count), steps: steps, places: pairs,

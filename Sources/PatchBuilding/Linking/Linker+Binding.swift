@@ -37,9 +37,7 @@ extension Linker {
                 Piece.Field(offset: relocation.offset, kind: .absolute64, destination: destination, addend: addend))
         case .gotPCRelative, .gotPCRelativeRelaxable, .gotPCRelativeRelaxableREX:
             bindSlot(relocation, in: piece, unit: number, section: section, owner: owner)
-        case .tlsGeneralDynamic, .tlsLocalDynamic, .threadLocalOffset32, .threadLocalOffset64,
-            .gotThreadPointerOffset, .threadPointerOffset32, .threadPointerOffset64, .gotPC32TLSDescriptor,
-            .tlsDescriptorCall, .threadLocalModule:
+        case .threadLocalOffset64, .threadPointerOffset64, .threadLocalModule:
             note(
                 .threadLocalStorage, owner,
                 "\(owner) uses the thread-local variable \(object.symbols[relocation.symbol].name).")
@@ -207,6 +205,19 @@ extension Linker {
         return (.piece(piece, offset: literal.distance), reference.addend)
     }
 
+    /// Functions of the dynamic linker that look at their return address (`RTLD_NEXT`, `RTLD_DEFAULT`, the search
+    /// path and the name space of the caller).
+    private static let askingForCaller: Set<String> = ["dlopen", "dlmopen", "dlsym", "dlvsym"]
+
+    /// Notes a use of one of them.
+    mutating func noteCaller(_ symbol: ObjectSymbol, owner: String) {
+        guard symbol.section == nil, Self.askingForCaller.contains(symbol.baseName) else { return }
+        note(
+            .callerAddress, owner,
+            "\(owner) calls \(symbol.baseName), which answers by the object that its caller lies in; patch memory is none."
+        )
+    }
+
     /// A symbol that other objects see or define.
     mutating func global(_ symbol: ObjectSymbol, use: Use, owner: String) -> Piece.Destination? {
         let name = symbol.baseName
@@ -214,6 +225,7 @@ extension Linker {
             note(.newWritableData, name, "\(owner) uses the common block \(name).")
             return nil
         }
+        noteCaller(symbol, owner: owner)
         let function = globalFunctions[name]
         let isAdded = function.map { units[$0.unit].addedSections[$0.section] != nil } ?? false
         switch use {

@@ -13,6 +13,7 @@ extension Linker {
         let unit = units[number]
         let symbol = unit.diff.post.object.symbols[relocation.symbol]
         pieces[piece].clear(relocation.offset, count: 4)
+        noteCaller(symbol, owner: owner)
         if !symbol.isLocal, globalAdded(symbol.baseName) == nil, let slot = resolver.slot(symbol.baseName) {
             targetNames[slot] = symbol.baseName + "@got"
             pieces[piece].fields.append(

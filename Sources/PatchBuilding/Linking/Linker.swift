@@ -71,7 +71,16 @@ struct Linker {
             Piece(
                 key: key, isCode: header.isCode, alignment: alignment, bytes: [UInt8](object.contents(section)),
                 name: item?.symbols.isEmpty ?? true ? "" : item?.name ?? ""))
-        for relocation in header.relocations { bind(relocation, in: piece, unit: number, section: section) }
+        var replacedCall: Int?
+        for relocation in header.relocations {
+            if let call = replacedCall, relocation.offset == call {
+                replacedCall = nil
+            } else if ThreadLocalSequence.extent(of: relocation.type) != nil {
+                replacedCall = bindThreadLocal(relocation, in: piece, unit: number, section: section)
+            } else {
+                bind(relocation, in: piece, unit: number, section: section)
+            }
+        }
         return piece
     }
 

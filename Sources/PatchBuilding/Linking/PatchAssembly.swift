@@ -39,6 +39,7 @@ struct PatchAssembly {
         var judge = DiffJudge()
         for unit in units {
             judge.judge(unit.diff, object: unit.name)
+            judge.judgeNewNames(unit.diff, object: unit.name, files: placement.files)
             judge.judge(placement.objects[unit.index])
         }
         note(judge.reasons)
@@ -93,6 +94,7 @@ struct PatchAssembly {
                 .notMatched, second.name,
                 "\(first.name) and \(second.name) lie at the same place of the shipped binary.")
         }
+        noteFolded(drafts)
         var roots: [Int] = []
         for draft in drafts {
             let sections = units[draft.unit].diff.changed[draft.function].post
@@ -104,12 +106,31 @@ struct PatchAssembly {
         return (drafts, roots)
     }
 
+    /// Notes entries at which another function lies too, which linkers make of equal ones (`--icf`).
+    private mutating func noteFolded(_ drafts: [EntryBuilder.Draft]) {
+        for draft in drafts {
+            for object in placement.objects {
+                for code in object.code
+                where code.occupiedPlaces.contains(where: { $0 <= draft.start && draft.start < $0 + code.size }) {
+                    note(
+                        .ambiguousName, draft.name,
+                        "\(draft.name) may be one with \(code.name) of \(object.name), which would be replaced with it."
+                    )
+                }
+            }
+        }
+    }
+
     /// Unwind rules of all functions that go into the image.
     private mutating func collectFrames() throws(PatchBuildingError) -> [ImageBuilder.PieceFrame] {
         var result: [ImageBuilder.PieceFrame] = []
+        var passages = units.map { ExceptionPassage($0.diff.post) }
         for (number, piece) in linker.pieces.enumerated() {
             guard case .section(let unitNumber, let section) = piece.key, piece.isCode else { continue }
             let unit = units[unitNumber]
+            if passages[unitNumber].mayPass(section) {
+                note(.exceptionHandling, piece.name, "An exception may pass through \(piece.name) to its callers.")
+            }
             let ranges = unit.functionRanges[section]
             guard ranges.count == 1, ranges[0].start == 0, ranges[0].size == piece.bytes.count, let table = unit.frames
             else {
@@ -160,7 +181,9 @@ struct PatchAssembly {
     ) throws(PatchBuildingError) -> Patch {
         var builder = ImageBuilder(pieces: linker.pieces)
         let requests = zip(drafts, roots).map { draft, root in
-            ImageBuilder.GateRequest(name: draft.name, builder: draft.gate, frame: draft.frame, replacement: root)
+            ImageBuilder.GateRequest(
+                name: draft.name, builder: draft.gate, frame: draft.frame, replacement: root,
+                skipped: draft.address - draft.start)
         }
         let image = try builder.build(requests, frames: frames)
         var entries: [Entry] = []
@@ -178,7 +201,7 @@ struct PatchAssembly {
         }
         for address in linker.targetNames.keys.sorted() {
             guard let name = linker.targetNames[address] else { continue }
-            let isOld = drafts.contains { $0.address == address }
+            let isOld = drafts.contains { $0.start == address && $0.start == $0.address }
             if !isOld { symbols.append(Symbol(name: name, place: .target(UInt64(address)), size: 0)) }
         }
         var provenance = description.provenance
@@ -201,9 +224,8 @@ struct PatchAssembly {
                 let draft = drafts.first { $0.unit == number && $0.function == index }
                 result.append(
                     Outcome.Function(
-                        name: function.name, object: unit.name, address: draft.map { UInt64($0.address) },
-                        sizeBefore: draft.map { UInt64($0.expected.count) }
-                            ?? UInt64(pre.sections[function.pre[0]].size),
+                        name: function.name, object: unit.name, address: draft.map { UInt64($0.start) },
+                        sizeBefore: draft.map { UInt64($0.size) } ?? UInt64(pre.sections[function.pre[0]].size),
                         sizeAfter: UInt64(post.sections[function.post[0]].size)))
             }
             for function in unit.diff.added {
