@@ -144,7 +144,7 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "TestSupport",
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "TestSupport",
         ], exclude: ["Programs"], swiftSettings: settings),
     .target(name: "Mutation", path: "Tests/Mutation", swiftSettings: settings),
     .testTarget(

@@ -35,6 +35,8 @@ extension DebugInformation {
             if table.entries[entry].tag == .namespace { own = "(anonymous)" }
         }
         guard let own else { return nil }
+        // A definition may stand apart from its declaration, which is where its name belongs.
+        if let declaration = try reference(.specification, of: entry) { place = declaration }
         while true {
             place = table.entries[place].parent
             guard place >= 0 else { return own }
@@ -93,9 +95,14 @@ extension DebugInformation {
         case .rvalueReference: return try spelling(of: type.target, declarator: "&&" + declarator, steps: &steps)
         case .memberPointer: return try spelling(of: type.target, declarator: "::*" + declarator, steps: &steps)
         case .const, .volatile, .restrict, .atomic:
-            // A qualifier of a pointer stands behind it, all others before the type.
-            if let target = type.target, try self.type(target).kind == .pointer {
-                return try spelling(of: target, declarator: " \(type.kind.rawValue)\(declarator)", steps: &steps)
+            // A qualifier of a pointer stands behind it, that of an array is also its elements', all others stand
+            // before the type.
+            if let target = type.target {
+                let kind = try self.type(target).kind
+                if kind == .pointer {
+                    return try spelling(of: target, declarator: " \(type.kind.rawValue)\(declarator)", steps: &steps)
+                }
+                if kind == .array { return try spelling(of: target, declarator: declarator, steps: &steps) }
             }
             return type.kind.rawValue + " " + (try spelling(of: type.target, declarator: declarator, steps: &steps))
         case .array:

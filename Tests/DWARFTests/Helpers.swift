@@ -70,7 +70,8 @@ func information(
 extension DebugInformation {
     /// The definitions of a kind and name.
     func definitions(_ kind: DebugType.Kind, _ name: String) throws -> [DebugType] {
-        try namedTypes.map { try type($0) }.filter {
+        // What only stands for the type of a type unit is left out.
+        try namedTypes.filter { try type($0).id == $0 }.map { try type($0) }.filter {
             try $0.kind == kind && !$0.isDeclaration && self.name(of: $0.id) == name
         }
     }

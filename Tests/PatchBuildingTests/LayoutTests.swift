@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 
 import DWARF
+import ELF
 import Foundation
 import PatchBuilding
 import Testing
@@ -69,8 +70,8 @@ struct LayoutTests {
         (
             "char *text; };", "char *text; int more; };",
             [
-                "struct packet: size 40 -> 48 bytes; member body: size 32 -> 40 bytes",
-                "struct record: size 32 -> 40 bytes; member more (int) is new at offset 32",
+                "struct packet: size 32 -> 40 bytes; member body: size 24 -> 32 bytes",
+                "struct record: size 24 -> 32 bytes; member more (int) is new at offset 24",
             ]
         ),
         (
@@ -82,9 +83,9 @@ struct LayoutTests {
         (
             "long id; number kind;", "number kind; long id;",
             [
-                "struct packet: size 40 -> 48 bytes; member body: size 32 -> 40 bytes",
-                "struct record: size 32 -> 40 bytes; member id: offset 0 -> offset 8; member kind: offset 8 -> offset 0; "
-                    + "member u: offset 12 -> offset 16; member text: offset 24 -> offset 32",
+                "struct packet: size 32 -> 40 bytes; member body: size 24 -> 32 bytes",
+                "struct record: size 24 -> 32 bytes; member id: offset 0 -> offset 8; member kind: offset 8 -> offset 0; "
+                    + "member u: offset 12 -> offset 16; member text: offset 16 -> offset 24",
             ]
         ),
         (
@@ -117,7 +118,7 @@ struct LayoutTests {
         ),
         (
             "struct record { long id", "struct __attribute__((aligned(8))) record { long id",
-            ["struct record: alignment natural -> 8"]
+            ["struct packet: alignment natural -> 8", "struct record: alignment natural -> 8"]
         ),
     ]
 
@@ -210,6 +211,25 @@ struct LayoutTests {
         let outcome = try Layouts.fixture.get().outcome([Layouts.code], headers: ["shared.h"], flags: flags)
         #expect(outcome.judgement.reasons.map(\.code) == [.notUnderstood])
         #expect(outcome.judgement.reasons.first?.text.contains("compressed") == true)
+    }
+
+    @Test("Damaged debug information gives a reason or another answer, and never an end of the builder")
+    func damaged() throws {
+        let object = try #require(try Layouts.fixture.get().objects().first)
+        let contents = try ELFFile(object.post).withImage { image in
+            let section = try #require(try image.section(named: ".debug_info"))
+            return Int(section.offset)..<Int(section.offset + section.size)
+        }
+        let last = contents.lowerBound + min(contents.count, 1400)
+        var counts = (reasons: 0, changes: 0)
+        for index in contents.lowerBound..<last {
+            var bytes = object.post
+            bytes[index] ^= 0xff
+            let found = try LayoutComparing.changes(pre: object.pre, post: bytes, name: "first.c")
+            if !found.changes.isEmpty { counts.changes += 1 } else if !found.reasons.isEmpty { counts.reasons += 1 }
+        }
+        #expect(counts.reasons > 100)
+        #expect(counts.changes > 20)
     }
 
     @Test("The debug information that is added changes no code and no data")

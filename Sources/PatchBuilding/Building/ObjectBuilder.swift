@@ -13,11 +13,11 @@ package struct ObjectBuilder: Sendable {
 
     /// What is added to the distribution's flags for the two builds that are compared: a section for every function
     /// and every object of data, and debug information of all types, whatever the distribution's flags ask for. GCC
-    /// leaves out types that it sees no use of; casts to them in macros and sizes of them would not count. None of it
-    /// changes code but for the sections.
+    /// leaves out types that it sees no use of; casts to them in macros and sizes of them would not count. It leaves
+    /// out classes whose virtual table is in another object. None of it changes code but for the sections.
     package static let comparisonFlags = [
         "-ffunction-sections", "-fdata-sections", "-gdwarf-5", "-gno-split-dwarf", "-gz=none",
-        "-fno-eliminate-unused-debug-types",
+        "-fno-eliminate-unused-debug-types", "-femit-class-debug-always",
     ]
 
     /// Builds objects three times.

@@ -139,3 +139,25 @@ struct LayoutJudge {
         return texts.count > 8 ? "\(shown)\(separator)and \(texts.count - 8) more" : shown
     }
 }
+
+/// The comparison of layouts by itself, for tests and tools.
+package enum LayoutComparing {
+    /// What an object's layouts are before and after, as far as they differ.
+    ///
+    /// - Parameters:
+    ///   - pre: an object with a section for each function and datum, and debug information.
+    ///   - post: the same from other source.
+    ///   - name: the object's name.
+    /// - Returns: the changes, and the reasons, also for what could not be judged.
+    /// - Throws: `PatchBuildingError` where one is not a relocatable object.
+    package static func changes(
+        pre: [UInt8], post: [UInt8], name: String
+    ) throws(PatchBuildingError) -> (changes: [LayoutChange], reasons: [Reason]) {
+        var judge = LayoutJudge()
+        judge.judge(
+            ObjectDiff(
+                pre: try ObjectFile(name: name, bytes: pre), post: try ObjectFile(name: name, bytes: post)),
+            object: name)
+        return (judge.changes, judge.reasons(touchedHeaders: []))
+    }
+}
