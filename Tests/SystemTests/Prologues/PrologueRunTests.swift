@@ -21,10 +21,12 @@ import Testing
     }
 
     @Test func everyShapeDoesTheSameInTheEmulator() async throws {
-        try await Self.check("emulate", flags: "-lunicorn", states: 8) { shape in
+        try await Self.check("emulate", flags: "-lunicorn", states: 6) { shape in
             if Self.readsClock(shape) { return "what it reads is never the same twice" }
             // QEMU 5, which Unicorn 2.0.1 is made of, has neither.
             if shape.contains("xabort") || shape.contains("xbegin") { return "transactions are not emulated" }
+            // Its code generator ends the process: "tcg fatal error".
+            if shape == "endbr64; cvtss2sd xmm, xmm" { return "Unicorn 2.0.1 cannot translate it" }
             let instructions = shape.split(separator: "; ")
             return instructions.contains { $0.hasPrefix("v") || $0.hasPrefix("evex ") } ? "AVX is not emulated" : nil
         }
