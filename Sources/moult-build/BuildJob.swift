@@ -13,8 +13,10 @@ import PatchBuilding
 struct BuildResult {
     /// The recipe's path as it was given.
     var recipe: String
-    /// The fix's name; nil if the recipe could not be read.
+    /// The live patch's name; nil if the recipe could not be read.
     var identifier: String?
+    /// What it is for; nil if the recipe could not be read.
+    var target: Recipe.ShippedObject?
     /// What was picked and what it cost; nil if preparing failed.
     var prepared: PreparedFix?
     /// The judgement and the functions concerned; nil if it did not come to that.
@@ -32,26 +34,42 @@ struct BuildJob {
     /// The directory that files are written to; nil to judge only.
     var output: String?
 
-    /// Builds the live patch of one recipe.
-    func build(_ path: String) async -> BuildResult {
+    /// Builds the live patches of one file: one for each target that it names.
+    func build(_ path: String) async -> [BuildResult] {
+        let recipes: [Recipe]
+        do throws(PreparationError) {
+            recipes = try Recipe.all(path: path)
+        } catch {
+            return [BuildResult(recipe: path, failure: Self.failure(error))]
+        }
+        var results: [BuildResult] = []
+        for recipe in recipes { results.append(await build(recipe, path)) }
+        return results
+    }
+
+    private static func failure(_ error: PreparationError) -> Failure {
+        Failure(
+            reason: error.code.rawValue,
+            message: error.details.isEmpty ? error.reason : "\(error.reason)\n\(error.details)",
+            remedy: error.code.remedy)
+    }
+
+    private func build(_ recipe: Recipe, _ path: String) async -> BuildResult {
         var result = BuildResult(recipe: path)
+        result.identifier = recipe.location.identifier
+        result.target = recipe.target
         do {
-            let recipe = try Recipe(path: path)
-            result.identifier = recipe.location.identifier
             let prepared = try await FixPreparation.prepare(
                 recipe: recipe, build: try BuildRecipe(besideRecipe: path), progress: Self.say)
             result.prepared = prepared
             Self.say("comparing and judging")
             let outcome = try LivePatchFactory.makePatch(
                 shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
-                touchedHeaders: prepared.touchedHeaders)
+                touchedHeaders: prepared.touchedHeaders, unfollowed: prepared.unfollowed)
             result.outcome = outcome
             if let patch = outcome.patch { try write(patch, to: &result) }
         } catch let error as PreparationError {
-            result.failure = Failure(
-                reason: error.code.rawValue,
-                message: error.details.isEmpty ? error.reason : "\(error.reason)\n\(error.details)",
-                remedy: error.code.remedy)
+            result.failure = Self.failure(error)
         } catch let error as PatchBuildingError {
             result.failure = Failure(reason: error.code.rawValue, message: error.reason, remedy: error.code.remedy)
         } catch let error as PatchFormatError {

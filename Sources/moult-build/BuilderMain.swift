@@ -35,7 +35,7 @@ enum BuilderMain {
         let job = BuildJob(
             output: arguments.has("dry-run") ? nil : arguments.value(of: "output") ?? ".")
         var results: [BuildResult] = []
-        for recipe in arguments.operands { results.append(await job.build(recipe)) }
+        for recipe in arguments.operands { results += await job.build(recipe) }
         let report = BuildReport(results, isExplaining: arguments.has("explain"))
         return show(report.json, report.lines, format) ? report.exitCode : .failed
     }

@@ -17,8 +17,8 @@ extension Reason.Code {
         switch self {
         case .functionsDependOnEachOther:
             "Nothing is left to do: it is applied when no old function is on any stack."
-        case .changedData, .newWritableData, .newDataWithAddresses, .removedData, .headerTouched, .ambiguousName,
-            .newFunctionAddress, .removedFunction, .startOrEndCode:
+        case .changedData, .newWritableData, .newDataWithAddresses, .removedData, .headerTouched, .buildFileTouched,
+            .ambiguousName, .newFunctionAddress, .removedFunction, .startOrEndCode:
             review
         case .unresolvedSymbol, .threadLocalStorage, .exceptionHandling, .assembler, .indirectFunction, .tooShort,
             .branchIntoEntry, .prologueNotRelocatable, .entryCrossesPage, .splitFunction:

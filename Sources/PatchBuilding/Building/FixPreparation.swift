@@ -24,30 +24,32 @@ package enum FixPreparation {
     ) async throws -> PreparedFix {
         let target = try await open(recipe: recipe, build: build, cache: cache, mode: .survey, progress: progress)
         var meter = Meter(target.costs)
-        let changes = try await fixedSources(of: target, cache: cache)
-        let touched = changes.keys.sorted()
-        let objects = try await HeaderDependencies(build: target.build, target: target.target, progress: progress)
-            .objects(touching: touched)
+        let fixed = try await fixedSources(of: target, cache: cache)
+        let touched = try await TouchedFiles(
+            fixed.keys.sorted(), build: build, target: target,
+            isPatch: { if case .patches = recipe.fix { true } else { false } }(), progress: progress)
         meter.finish("affected")
 
+        let objects = touched.objects
         progress("building \(objects.count) affected object\(objects.count == 1 ? "" : "s") three times")
+        let changes = try touched.changes(fixed, in: target.build.tree)
         let rebuilt = try await ObjectBuilder(build: target.build, target: target.target)
             .rebuild(objects, changes: changes)
         meter.finish("objects")
-        let sources = Set(target.target.objects.map(\.source))
         return PreparedFix(
             recipe: recipe, offer: target.offer, shipped: target.shipped, objects: rebuilt,
-            touchedHeaders: try touched.filter { try !sources.contains($0) || changesTypes($0, changes, target) },
-            compiler: target.compiler, costs: meter.costs)
+            touchedHeaders: try touched.headers.sorted()
+                + touched.sources.filter { try changesTypes($0, fixed, target) },
+            unfollowed: touched.unfollowed, compiler: target.compiler, costs: meter.costs)
     }
 
     /// Whether the fix changes a type that a source defines for itself.
     private static func changesTypes(
-        _ path: String, _ changes: [String: [UInt8]], _ target: TargetBuild
+        _ path: String, _ fixed: [String: [UInt8]], _ target: TargetBuild
     ) throws(PreparationError) -> Bool {
         let place = "\(target.build.tree)/\(path)"
-        guard let fixed = changes[path], Files.exists(place) else { return false }
-        return TypeDefinitions(try Files.read(place)).differ(from: TypeDefinitions(fixed))
+        guard let contents = fixed[path], Files.exists(place) else { return false }
+        return TypeDefinitions(try Files.read(place)).differ(from: TypeDefinitions(contents))
     }
 
     /// Fetches what the recipe names and prepares the distribution's build of the target, as far as a survey of
@@ -86,7 +88,7 @@ package enum FixPreparation {
             build, version: material.sourceVersion, mode: mode, compiler: compiler.version,
             sources: (material.vulnerableUpstream, material.vulnerableDebian),
             inputs: material.offer.inputs.filter { used.contains($0.name) }, cache: cache, progress: progress)
-        let target = try TargetObjects(named: Files.name(recipe.target.object), in: watched)
+        let target = try TargetObjects(of: recipe.target, in: watched)
         meter.finish(mode.rawValue)
         return TargetBuild(
             recipe: recipe, offer: material.offer, shipped: shipped, compiler: compiler.version, costs: meter.costs,

@@ -16,6 +16,8 @@ package struct PreparedFix: Sendable {
     /// Headers that the fix touches, and sources in which it changes a type, as paths from the root of the source
     /// tree.
     package var touchedHeaders: [String]
+    /// Files that the fix touches and that may change what is compiled otherwise than by going into an object.
+    package var unfollowed: [String]
     /// The compiler that was used, as `gcc --version` names it.
     package var compiler: String
     /// Processor seconds (user and system, with all tools that were run) per step, in order.

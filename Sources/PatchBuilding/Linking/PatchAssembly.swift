@@ -31,8 +31,9 @@ struct PatchAssembly {
 
     /// Judges and, where the judgement allows it, builds.
     mutating func outcome(
-        description: PatchDescription, touchedHeaders: [String]
+        description: PatchDescription, touchedHeaders: [String], aside: [Reason]
     ) throws(PatchBuildingError) -> Outcome {
+        note(aside)
         for header in touchedHeaders.sorted() {
             note(.headerTouched, header, "The fix touches \(header): layouts of structures may have changed.")
         }
