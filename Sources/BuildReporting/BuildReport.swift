@@ -50,6 +50,7 @@ package struct BuildReport {
         return [
             "recipe": .string(result.recipe),
             "id": result.identifier.map(JSONValue.string) ?? .null,
+            "target": result.target.map { ["package": .string($0.package), "object": .string($0.object)] } ?? .null,
             "verdict": outcome.map { .string($0.judgement.word) } ?? .null,
             "reasons": .array(outcome?.judgement.reasons.map(json) ?? []),
             "functions": .array(outcome?.functions.map(json) ?? []),

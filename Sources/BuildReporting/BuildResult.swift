@@ -11,8 +11,10 @@ package import PatchBuilding
 package struct BuildResult: Sendable {
     /// The recipe's path as it was given.
     package var recipe: String
-    /// The fix's name; nil if the recipe could not be read.
+    /// The live patch's name; nil if the recipe could not be read.
     package var identifier: String?
+    /// What it is for; nil if the recipe could not be read.
+    package var target: Recipe.ShippedObject?
     /// What was picked and what it cost; nil if preparing failed.
     package var prepared: PreparedFix?
     /// The judgement and the functions concerned; nil if it did not come to that.

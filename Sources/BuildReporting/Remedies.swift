@@ -18,6 +18,7 @@ extension Reason.Code {
         case .functionsDependOnEachOther:
             "Nothing is left to do: it is applied when no old function is on any stack."
         case .changedData, .newWritableData, .newDataWithAddresses, .removedData, .changedLayout, .headerTouched,
+            .buildFileTouched,
             .ambiguousName, .newFunctionAddress, .removedFunction, .startOrEndCode:
             review
         case .unresolvedSymbol, .threadLocalStorage, .exceptionHandling, .assembler, .indirectFunction, .tooShort,

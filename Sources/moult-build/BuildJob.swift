@@ -17,28 +17,46 @@ struct BuildJob {
     /// Whether functions are disassembled for a report.
     var isReporting = false
 
-    /// Builds the live patch of one recipe.
-    func build(_ path: String) async -> BuildResult {
+    /// Builds the live patches of one file: one for each target that it names.
+    func build(_ path: String) async -> [BuildResult] {
+        let recipes: [Recipe]
+        do throws(PreparationError) {
+            recipes = try Recipe.all(path: path)
+        } catch {
+            var result = BuildResult(recipe: path)
+            result.failure = Self.failure(error)
+            return [result]
+        }
+        var results: [BuildResult] = []
+        for recipe in recipes { results.append(await build(recipe, path)) }
+        return results
+    }
+
+    private static func failure(_ error: PreparationError) -> Failure {
+        Failure(
+            reason: error.code.rawValue,
+            message: error.details.isEmpty ? error.reason : "\(error.reason)\n\(error.details)",
+            remedy: error.code.remedy)
+    }
+
+    private func build(_ recipe: Recipe, _ path: String) async -> BuildResult {
         let start = ContinuousClock.now
         var result = BuildResult(recipe: path)
+        result.identifier = recipe.location.identifier
+        result.target = recipe.target
         do {
-            let recipe = try Recipe(path: path)
-            result.identifier = recipe.location.identifier
             let prepared = try await FixPreparation.prepare(
                 recipe: recipe, build: try BuildRecipe(besideRecipe: path), progress: Self.say)
             result.prepared = prepared
             Self.say("comparing and judging")
             let outcome = try LivePatchFactory.makePatch(
                 shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
-                touchedHeaders: prepared.touchedHeaders)
+                touchedHeaders: prepared.touchedHeaders, unfollowed: prepared.unfollowed)
             result.outcome = outcome
             if isReporting { result.listings = try await FunctionListing.listings(of: prepared.objects) }
             if let patch = outcome.patch { try write(patch, to: &result) }
         } catch let error as PreparationError {
-            result.failure = Failure(
-                reason: error.code.rawValue,
-                message: error.details.isEmpty ? error.reason : "\(error.reason)\n\(error.details)",
-                remedy: error.code.remedy)
+            result.failure = Self.failure(error)
         } catch let error as PatchBuildingError {
             result.failure = Failure(reason: error.code.rawValue, message: error.reason, remedy: error.code.remedy)
         } catch let error as PatchFormatError {

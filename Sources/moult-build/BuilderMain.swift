@@ -37,7 +37,7 @@ enum BuilderMain {
         let job = BuildJob(
             output: arguments.has("dry-run") ? nil : arguments.value(of: "output") ?? ".", isReporting: isReporting)
         var results: [BuildResult] = []
-        for recipe in arguments.operands { results.append(await job.build(recipe)) }
+        for recipe in arguments.operands { results += await job.build(recipe) }
         let report = BuildReport(results, isExplaining: arguments.has("explain"))
         guard isReporting else { return show(report.json, report.lines, format) ? report.exitCode : .failed }
         let document = ReportDocument(results).json

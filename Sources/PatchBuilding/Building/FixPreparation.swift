@@ -24,20 +24,21 @@ package enum FixPreparation {
     ) async throws -> PreparedFix {
         let target = try await open(recipe: recipe, build: build, cache: cache, mode: .survey, progress: progress)
         var meter = Meter(target.costs)
-        let changes = try await fixedSources(of: target, cache: cache)
-        let touched = changes.keys.sorted()
-        let objects = try await HeaderDependencies(build: target.build, target: target.target, progress: progress)
-            .objects(touching: touched)
+        let fixed = try await fixedSources(of: target, cache: cache)
+        let touched = try await TouchedFiles(
+            fixed.keys.sorted(), build: build, target: target,
+            isPatch: { if case .patches = recipe.fix { true } else { false } }(), progress: progress)
         meter.finish("affected")
 
+        let objects = touched.objects
         progress("building \(objects.count) affected object\(objects.count == 1 ? "" : "s") three times")
+        let changes = try touched.changes(fixed, in: target.build.tree)
         let rebuilt = try await ObjectBuilder(build: target.build, target: target.target)
             .rebuild(objects, changes: changes)
         meter.finish("objects")
-        let sources = Set(target.target.objects.map(\.source))
         return PreparedFix(
             recipe: recipe, offer: target.offer, shipped: target.shipped, rebuiltTarget: target.rebuiltTarget,
-            objects: rebuilt, touchedHeaders: touched.filter { !sources.contains($0) },
+            objects: rebuilt, touchedHeaders: touched.headers.sorted(), unfollowed: touched.unfollowed,
             compiler: target.compiler, costs: meter.costs)
     }
 
@@ -82,7 +83,7 @@ package enum FixPreparation {
             compiler: compiler.version,
             sources: (material.vulnerableUpstream, material.vulnerableDebian),
             inputs: material.offer.inputs.filter { used.contains($0.name) }, cache: cache, progress: progress)
-        let target = try TargetObjects(named: Files.name(recipe.target.object), in: watched)
+        let target = try TargetObjects(of: recipe.target, in: watched)
         if material.binary == nil { shipped = try Files.read("\(watched.tree)/\(target.output)") }
         meter.finish(mode.rawValue)
         return TargetBuild(
@@ -124,7 +125,8 @@ package enum FixPreparation {
             throw PreparationError(.nothingToFix, "\(path) is the same in both sources")
         }
         let hunks = try diff.hunks(chosen, of: path)
-        return try reformatted?.fixed(chosen: hunks) ?? LineDirectives.fixed(diff, chosen: hunks)
+        if let reformatted { return try reformatted.fixed(chosen: hunks) }
+        return try LineDirectives.fixed(diff, chosen: hunks)
     }
 
     private static func rawSources(
@@ -183,7 +185,7 @@ package enum FixPreparation {
     /// logs and tests along, which go into no object.
     private static func isCode(_ path: String) -> Bool {
         let parts = path.split(separator: "/")
-        let aside: Set<Substring> = ["doc", "docs", "test", "tests", "demos", "examples", "fuzz"]
+        let aside: Set<Substring> = ["doc", "docs", "test", "tests", "testdata", "demos", "examples", "fuzz"]
         guard !parts.dropLast().contains(where: aside.contains) else { return false }
         return ![".md", ".txt", ".pod", ".rst", ".1", ".3", ".html"].contains { path.hasSuffix($0) }
             && !["CHANGES", "ChangeLog", "NEWS", "README"].contains(Files.name(path))

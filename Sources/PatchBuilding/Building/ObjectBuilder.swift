@@ -58,8 +58,9 @@ package struct ObjectBuilder: Sendable {
     ) async throws -> [[UInt8]] {
         try await Concurrent.map(objects) { object in
             let output = "\(tree)/\(object.output)"
-            // It may be a link to the cache's own object.
+            // It may be a link to the cache's own object; and a build may have removed the directory.
             try Files.remove(output)
+            try Files.makeDirectory(output.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" })
             let command = object.command.placed(in: tree)
             let arguments = object.arguments(adding: flags + ["-ffile-prefix-map=\(tree)=."]).map {
                 $0.replacing(RecordedCommand.treeMark, with: tree)

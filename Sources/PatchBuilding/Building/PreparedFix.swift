@@ -17,6 +17,8 @@ package struct PreparedFix: Sendable {
     package var objects: [RebuiltObject]
     /// Headers that the fix touches, as paths from the root of the source tree.
     package var touchedHeaders: [String]
+    /// Files that the fix touches and that may change what is compiled otherwise than by going into an object.
+    package var unfollowed: [String]
     /// The compiler that was used, as `gcc --version` names it.
     package var compiler: String
     /// Processor seconds (user and system, with all tools that were run) per step, in order.

@@ -25,7 +25,7 @@ package struct TargetBuild: Sendable {
     package var objectNames: [String] { target.objects.map(target.name(of:)) }
 
     /// Absolute paths of all objects, in the same order. They hold code only after a full build.
-    package var objectPaths: [String] { target.objects.map { "\(build.tree)/\($0.output)" } }
+    package var objectPaths: [String] { target.objects.map { "\(build.tree)/\($0.place)" } }
 
     /// Absolute path of the rebuilt target, a file that can be loaded; nil if the target is the shipped one.
     package var rebuiltTarget: String? { offer.rebuiltWithout.isEmpty ? nil : linkedPath }

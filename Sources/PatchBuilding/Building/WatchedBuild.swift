@@ -81,7 +81,7 @@ struct WatchedBuild: Sendable {
     }
 
     /// Changes when what a directory holds changes.
-    private static let layout = 1
+    private static let layout = 2
 
     private static func load(_ directory: String) throws(PreparationError) -> WatchedBuild? {
         guard Files.exists(directory + "/commands.json") else { return nil }
@@ -141,7 +141,8 @@ struct WatchedBuild: Sendable {
     }
 
     /// The whole build as a script. `dpkg-buildflags` is asked as `debhelper` would, for the path that the
-    /// distribution built at.
+    /// distribution built at; in the form for makefiles, because that for shells loses the backslashes which a
+    /// makefile's shell has to see.
     private static func shell(_ recipe: BuildRecipe, _ mode: BuildWatch.Mode, _ watch: BuildWatch, tree: String)
         -> String
     {
@@ -149,13 +150,16 @@ struct WatchedBuild: Sendable {
         var lines = [
             "export DEB_BUILD_PATH=" + quoted(recipe.buildPath.isEmpty ? tree : recipe.buildPath),
             "export PATH=\(quoted(watch.programs)):\"$PATH\"",
-            "export MAKEFLAGS=-j\(ProcessInfo.processInfo.activeProcessorCount)",
+            "export MOULT_WATCH=off", "export MAKEFLAGS=-j\(ProcessInfo.processInfo.activeProcessorCount)",
             "SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -S Timestamp)", "export SOURCE_DATE_EPOCH",
         ]
         for (name, value) in recipe.environment.sorted(by: { $0.key < $1.key }) {
             lines.append("export \(name)=\(quoted(value))")
         }
-        lines.append("eval \"$(dpkg-buildflags --export=sh)\"")
+        lines += [
+            "while read -r word name sign value; do export \"$name=$value\"; done <<FLAGS",
+            "$(dpkg-buildflags --export=make)", "FLAGS",
+        ]
         func run(_ commands: [String], _ mode: BuildWatch.Mode?) {
             for (name, value) in watch.environment(mode, tree: tree).sorted(by: { $0.key < $1.key }) {
                 lines.append("export \(name)=\(quoted(value))")

@@ -55,6 +55,8 @@ package struct Reason: Sendable, Equatable {
         case changedLayout = "changed-layout"
         /// A header of the project is touched by the fix, and there is no debug information to compare layouts by.
         case headerTouched = "header-touched"
+        /// The fix touches a file that the build makes others of: a makefile, a template, a list of exports.
+        case buildFileTouched = "build-file-touched"
         /// The shipped binary does not hold, or not for certain, what was rebuilt.
         case notMatched = "not-matched"
         /// The shipped binary holds other strings or constants than the rebuilt object.

@@ -31,8 +31,9 @@ struct PatchAssembly {
 
     /// Judges and, where the judgement allows it, builds.
     mutating func outcome(
-        description: PatchDescription, touchedHeaders: [String]
+        description: PatchDescription, touchedHeaders: [String], aside: [Reason]
     ) throws(PatchBuildingError) -> Outcome {
+        note(aside)
         var layouts = LayoutJudge()
         for unit in units { layouts.judge(unit.diff, object: unit.name) }
         note(layouts.reasons(touchedHeaders: touchedHeaders))

@@ -5,15 +5,17 @@
 
 /// A fix as its author describes it: which holes, of which shipped binary, closed by which source change.
 ///
-/// One file, `Recipes/<suite>/<source>/<id>.yaml`. A recipe names sources and holds none of their code.
+/// One file, `Recipes/<suite>/<source>/<id>.yaml`, describes one fix. Where it names several targets, each gives a
+/// recipe and a live patch of its own. A recipe names sources and holds none of their code.
 package struct Recipe: Sendable, Equatable {
-    /// Where a recipe stands, which is also its name.
+    /// Where a recipe stands, and what its live patch is called.
     package struct Location: Sendable, Equatable {
         /// The distribution's suite: `bookworm`.
         package var suite: String
         /// The source package: `openssl`.
         package var source: String
-        /// The fix: `CVE-2026-75803`, unique within the source.
+        /// The live patch: `CVE-2026-75803`, unique within the source. The file's name; of a file with several
+        /// targets with the target's name behind it (`CVE-2026-75803-libssl`).
         package var identifier: String
 
         /// Makes a location of its parts.
@@ -30,11 +32,21 @@ package struct Recipe: Sendable, Equatable {
         package var package: String
         /// Path of the file in that package, without a leading slash.
         package var object: String
+        /// Path of what the build links for it, from the root of the source tree; empty where the only linked file
+        /// of the same name is meant.
+        package var linked: String
 
         /// Makes it of its parts.
-        package init(package: String, object: String) {
+        package init(package: String, object: String, linked: String = "") {
             self.package = package
             self.object = object
+            self.linked = linked
+        }
+
+        /// The name of the file up to `.so`: `libssl` of `usr/lib/libssl.so.3`.
+        package var stem: String {
+            let name = object.split(separator: "/").last.map(String.init) ?? object
+            return name.firstRange(of: ".so").map { String(name[..<$0.lowerBound]) } ?? name
         }
     }
 
