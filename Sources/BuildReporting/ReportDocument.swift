@@ -5,6 +5,7 @@
 
 import Approval
 import Commands
+import DWARF
 import PatchBuilding
 package import StrictJSON
 
@@ -46,13 +47,25 @@ package struct ReportDocument {
             result.prepared.map { prepared in
                 [
                     "package": .string(prepared.recipe.target.package),
-                    "version": .string(prepared.offer.vulnerable),
+                    "version": .string(prepared.offer.targetVersion),
                     "object": .string(prepared.recipe.target.object),
                 ]
             } ?? .null
         members["inputs"] = .array((result.prepared?.inputs ?? []).map(JSONValue.string))
+        members["layouts"] = .array((result.outcome?.layoutChanges ?? []).map(layout))
         members["listings"] = .array(result.listings.map(listing))
         return .object(members)
+    }
+
+    private static func layout(_ change: LayoutChange) -> JSONValue {
+        [
+            "type": .string(change.subject),
+            "declared-before": change.before.map { .string($0.description) } ?? .null,
+            "declared-after": change.after.map { .string($0.description) } ?? .null,
+            "differences": .array(change.differences.map { .string($0.description) }),
+            "objects": .array(change.objects.map(JSONValue.string)),
+            "functions": .array(change.functions.map(JSONValue.string)),
+        ]
     }
 
     private static func listing(_ listing: FunctionListing) -> JSONValue {

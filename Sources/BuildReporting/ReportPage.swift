@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 
 import Commands
+import DWARF
 import PatchBuilding
 
 /// A report as a page for people: one file of HTML that needs nothing else, without scripts.
@@ -64,7 +65,7 @@ package struct ReportPage {
 
     private static func target(_ prepared: PreparedFix) -> String {
         let name = prepared.recipe.target.object.split(separator: "/").last.map(String.init) ?? ""
-        return "\(name) of \(prepared.recipe.target.package) \(prepared.offer.vulnerable)"
+        return "\(name) of \(prepared.recipe.target.package) \(prepared.offer.targetVersion)"
     }
 
     // MARK: - One fix
@@ -102,6 +103,7 @@ package struct ReportPage {
             }
             page.close("table")
         }
+        layouts(outcome.layoutChanges, &page)
         if !outcome.functions.isEmpty {
             page.open("table")
             page.row(header: ["function", "object", "address", "bytes before", "after"])
@@ -113,6 +115,20 @@ package struct ReportPage {
             }
             page.close("table")
         }
+    }
+
+    private func layouts(_ changes: [LayoutChange], _ page: inout HTML) {
+        guard !changes.isEmpty else { return }
+        page.open("table")
+        page.row(header: ["layout", "declared", "what is different", "used by"])
+        for change in changes {
+            let places = [change.before, change.after].compactMap { $0.map(\.description) }
+            page.row([
+                change.subject, places.first == places.last ? places.first ?? "" : places.joined(separator: " -> "),
+                change.differences.map(\.description).joined(separator: "; "), change.functions.joined(separator: ", "),
+            ])
+        }
+        page.close("table")
     }
 
     private func listings(_ listings: [FunctionListing], _ page: inout HTML) {
