@@ -31,6 +31,10 @@ struct EntryTable: Sendable {
     private(set) var units: [Unit] = []
     private(set) var entries: [Entry] = []
     private(set) var fields: [Field] = []
+    /// The entries' offsets and the fields' attributes again, each close together: most of the time is spent in
+    /// looking for them.
+    private var offsets: [Int] = []
+    private var attributes: [UInt16] = []
     /// By signature, where the type of a type unit is described.
     private(set) var typeUnits: [UInt64: Int] = [:]
 
@@ -85,7 +89,9 @@ struct EntryTable: Sendable {
             let firstField = fields.count
             for specification in abbreviation.specifications {
                 let value = try cursor.value(specification.form, implicit: specification.implicit, unit: unit)
-                if let attribute = specification.attribute { fields.append(Field(attribute: attribute, value: value)) }
+                guard let attribute = specification.attribute else { continue }
+                fields.append(Field(attribute: attribute, value: value))
+                attributes.append(attribute.rawValue)
             }
             work -= abbreviation.specifications.count
             guard work > 0 else {
@@ -95,6 +101,7 @@ struct EntryTable: Sendable {
                 Entry(
                     offset: offset, tag: abbreviation.tag, unit: number, parent: open.last ?? -1,
                     end: entries.count + 1, firstField: firstField, endOfFields: fields.count))
+            offsets.append(offset)
             guard abbreviation.hasChildren else { continue }
             open.append(entries.count - 1)
             // Who looks for what an entry is in goes up as far.
@@ -110,12 +117,12 @@ struct EntryTable: Sendable {
     /// - Throws: `DWARFError` (`malformed`) where none does.
     func entry(at offset: UInt64) throws(DWARFError) -> Int {
         var low = 0
-        var high = entries.count
+        var high = offsets.count
         while low < high {
             let middle = (low + high) / 2
-            if UInt64(entries[middle].offset) < offset { low = middle + 1 } else { high = middle }
+            if UInt64(offsets[middle]) < offset { low = middle + 1 } else { high = middle }
         }
-        guard low < entries.count, UInt64(entries[low].offset) == offset else {
+        guard low < offsets.count, UInt64(offsets[low]) == offset else {
             throw DWARFError(.malformed, at: Int(clamping: offset), "a reference leads to no entry")
         }
         return low
@@ -123,10 +130,11 @@ struct EntryTable: Sendable {
 
     /// The value of an attribute, or nil where the entry has none.
     func value(_ attribute: Attribute, of entry: Int) -> FormValue? {
-        let entry = entries[entry]
-        var index = entry.firstField
-        while index < entry.endOfFields {
-            if fields[index].attribute == attribute { return fields[index].value }
+        let wanted = attribute.rawValue
+        var index = entries[entry].firstField
+        let end = entries[entry].endOfFields
+        while index < end {
+            if attributes[index] == wanted { return fields[index].value }
             index += 1
         }
         return nil

@@ -82,6 +82,8 @@ extension LayoutComparison {
     ) throws(DWARFError) -> [LayoutChange.Difference] {
         let old = Self.labelled(try pre.members(of: first))
         let new = Self.labelled(try post.members(of: second))
+        // Nearly all are the same.
+        if try isSame(old, new) { return [] }
         let after = Dictionary(new.map { ($0.label, $0.member) }) { first, _ in first }
         let before = Set(old.map(\.label))
         var result: [LayoutChange.Difference] = []
@@ -113,6 +115,21 @@ extension LayoutComparison {
                     place: LayoutChange.MemberPlace(bitOffset: member.bitOffset, bitSize: member.bitSize)))
         }
         return result
+    }
+
+    private mutating func isSame(
+        _ old: [(label: String, member: Member)], _ new: [(label: String, member: Member)]
+    ) throws(DWARFError) -> Bool {
+        guard old.count == new.count else { return false }
+        for (first, second) in zip(old, new) {
+            guard first.label == second.label, first.member.bitOffset == second.member.bitOffset,
+                first.member.bitSize == second.member.bitSize, try sameness.same(first.member.type, second.member.type)
+            else { return false }
+            guard let type = first.member.type, let other = second.member.type else { continue }
+            let sizes = (try size(of: type, isPost: false), try size(of: other, isPost: true))
+            if sizes.0 != sizes.1 { return false }
+        }
+        return true
     }
 
     /// Members with names that tell them apart; those without a name are counted.
