@@ -64,7 +64,7 @@ struct ShippedFile: Sendable {
     }
 
     private static let temporary: String = {
-        if getenv("KEEP") == nil { atexit { try? Files.remove(ShippedFile.temporary) } }
+        atexit { try? Files.remove(ShippedFile.temporary) }
         return FileManager.default.temporaryDirectory.path + "/moult-prologues-\(getpid())"
     }()
 
