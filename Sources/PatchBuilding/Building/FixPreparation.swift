@@ -191,7 +191,7 @@ package enum FixPreparation {
             && !["CHANGES", "ChangeLog", "NEWS", "README"].contains(Files.name(path))
     }
 
-    private static func withScratch<Result>(_ cache: Cache, _ body: (String) async throws -> Result) async throws
+    static func withScratch<Result>(_ cache: Cache, _ body: (String) async throws -> Result) async throws
         -> Result
     {
         let scratch = try Files.makeTemporary(in: cache.directory + "/scratch", "fix")
