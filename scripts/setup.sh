@@ -10,6 +10,10 @@ set -euo pipefail
 build_packages=(libsodium-dev libzydis-dev libssl-dev pkg-config)
 factory_packages=(gcc libc6-dev binutils dpkg-dev xz-utils patch perl make ca-certificates clang-format-14)
 test_packages=(g++ pahole gdb libunicorn-dev python3 util-linux procps openssl libssl-dev)
+# What the packages of Recipes/ are built with, beside the factory's own.
+corpus_packages=(autoconf automake autopoint bison gettext gperf libtool pkg-config python3 libbrotli-dev libgnutls28-dev
+    libidn2-dev libkrb5-dev libldap2-dev libnghttp2-dev libnss3-dev libp11-kit-dev libpsl-dev librtmp-dev libssh2-1-dev
+    libssl-dev libtasn1-6-dev libunistring-dev libzstd-dev nettle-dev zlib1g-dev)
 # nginx itself is fetched and unpacked by the demo, never installed; its libraries are.
 demo_packages=(wrk curl openssl libssl-dev libpcre2-8-0 libcrypt1 zlib1g python3 procps)
 
@@ -19,7 +23,8 @@ wanted=()
 for purpose in "${@:-build}"; do
     case "$purpose" in
         build) wanted+=("${build_packages[@]}") ;;
-        test) wanted+=("${build_packages[@]}" "${factory_packages[@]}" "${test_packages[@]}" "${demo_packages[@]}") ;;
+        test) wanted+=("${build_packages[@]}" "${factory_packages[@]}" "${test_packages[@]}" "${corpus_packages[@]}"
+            "${demo_packages[@]}") ;;
         demo) wanted+=("${build_packages[@]}" "${factory_packages[@]}" "${demo_packages[@]}") ;;
         *) say "unknown purpose '$purpose': build, test or demo"; exit 64 ;;
     esac

@@ -62,6 +62,10 @@ struct WatchedBuild: Sendable {
         if !omitted.isEmpty { key += "\nwithout \(omitted.sorted())" }
         let directory = "\(parent)/\(mode.rawValue)-" + digest(key)
         if let build = try load(directory) { return build }
+        // A full build tells all that a survey does.
+        if mode == .survey, let build = try load("\(parent)/\(BuildWatch.Mode.full.rawValue)-" + digest(key)) {
+            return build
+        }
         let part = "build-\(recipe.suite)-\(recipe.source)-\(mode.rawValue)"
         let lock = try await cache.lock(part, timeout: 3600)
         defer { lock.release() }

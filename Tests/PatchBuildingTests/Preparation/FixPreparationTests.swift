@@ -228,11 +228,13 @@ import Testing
     @Test("Objects that are built again equal those of the full build, wherever that was") func equal() async throws {
         try await withTemporaryDirectory { directory in
             let plume = try await PlumePackage(in: directory, changes: [:])
-            let full = try await FixPreparation.open(
-                recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: plume.cache, mode: .full)
-            #expect(full.objectNames == ["shared/one.o", "shared/two.o", "inner/three.o"])
+            // The survey first: a full build that is there is taken in its place.
             let survey = try await FixPreparation.open(
                 recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: plume.cache, mode: .survey)
+            let full = try await FixPreparation.open(
+                recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: plume.cache, mode: .full)
+            #expect(full.linkedPath != survey.linkedPath)
+            #expect(full.objectNames == ["shared/one.o", "shared/two.o", "inner/three.o"])
             #expect(survey.objectNames == full.objectNames)
             let rebuilt = try await survey.rebuild()
             for (object, path) in zip(rebuilt, full.objectPaths) {
@@ -245,6 +247,21 @@ import Testing
             #expect(String(decoding: rebuilt[1].prePlain, as: UTF8.self).contains("../src/two.c"))
             let linked = try ELFFile([UInt8](Data(contentsOf: URL(filePath: full.linkedPath))))
             #expect(try linked.withImage { image in try image.section(named: ".dynsym") } != nil)
+        }
+    }
+
+    @Test("A full build that is there is a survey too") func fullForSurvey() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.fixedOne])
+            let full = try await FixPreparation.open(
+                recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: plume.cache, mode: .full)
+            let survey = try await FixPreparation.open(
+                recipe: plume.recipe(["src/one.c"]), build: plume.build, cache: plume.cache, mode: .survey)
+            #expect(survey.linkedPath == full.linkedPath)
+            // Its objects stay what they are while some of them are built again.
+            let before = try full.objectPaths.map { try Data(contentsOf: URL(filePath: $0)) }
+            #expect(try await plume.prepare(["src/one.c"]).objects.map(\.name) == ["shared/one.o"])
+            #expect(try full.objectPaths.map { try Data(contentsOf: URL(filePath: $0)) } == before)
         }
     }
 
