@@ -69,7 +69,7 @@ package enum TokenMutation {
     package static func isCall(_ index: Int, in source: TokenizedSource) -> Bool {
         let keywords: Set<String> = ["if", "while", "for", "switch", "return", "sizeof", "int", "void"]
         return source.tokens[index].kind == .identifier && index + 1 < source.tokens.count
-            && source.text(index + 1) == "(" && !keywords.contains(source.text(index))
+            && source.isSymbol(index + 1, "(") && !keywords.contains(source.text(index))
     }
 
     private static func pick(

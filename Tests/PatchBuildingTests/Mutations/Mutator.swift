@@ -21,6 +21,10 @@ struct Mutator {
     private var generator = SeededGenerator(seed: 20_260_101)
     private var seen: Set<String> = []
     private let files = MutableSources.files
+    private let sources = MutableSources.files.map { TokenizedSource($0.text) }
+    private let functions: [[TokenizedSource.Function]]
+
+    init() { functions = sources.map(\.functions) }
 
     /// As many different changes of each class as it names.
     mutating func mutants(_ counts: [(MutationClass, Int)]) -> [Mutant] {
@@ -50,8 +54,8 @@ struct Mutator {
     }
 
     private mutating func inFunction(_ kind: MutationClass, file: Int) -> Mutant? {
-        let source = TokenizedSource(files[file].text)
-        guard let function = source.functions.randomElement(using: &generator) else { return nil }
+        let source = sources[file]
+        guard let function = functions[file].randomElement(using: &generator) else { return nil }
         let edit = kind == .inlineFunction ? MutationClass.constant : kind
         guard let text = TokenMutation.apply(edit, to: function, of: source, using: &generator) else { return nil }
         return mutant(
@@ -72,9 +76,8 @@ struct Mutator {
         var isGrowing = true
         while isGrowing {
             isGrowing = false
-            for file in files {
-                let source = TokenizedSource(file.text)
-                for function in source.functions where !result.contains(function.name) {
+            for (source, functions) in zip(sources, functions) {
+                for function in functions where !result.contains(function.name) {
                     let calls = function.body.contains { index in
                         TokenMutation.isCall(index, in: source) && result.contains(source.text(index))
                     }
@@ -103,8 +106,8 @@ struct Mutator {
     /// A number in the initialiser of a variable or constant at the outermost level.
     private mutating func initialiser() -> Mutant? {
         let file = 1 + Int(generator.next() % 2)
-        let source = TokenizedSource(files[file].text)
-        let inside = source.functions.map(\.body)
+        let source = sources[file]
+        let inside = functions[file].map(\.body)
         let places = source.tokens.indices.filter { index in
             source.tokens[index].kind == .decimal && !inside.contains { $0.contains(index) }
                 && ["{", ",", "="].contains(source.text(index - 1))
@@ -122,8 +125,7 @@ struct Mutator {
         guard let name = names.randomElement(using: &generator) else { return nil }
         let value = Int(generator.next() % 90)
         var texts: [(Int, String)] = []
-        for (index, file) in files.enumerated() {
-            let source = TokenizedSource(file.text)
+        for (index, source) in sources.enumerated() {
             var text = source.bytes
             for token in source.tokens.indices.reversed()
             where source.text(token) == name && TokenMutation.isCall(token, in: source) {
