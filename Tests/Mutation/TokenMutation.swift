@@ -37,10 +37,14 @@ package enum TokenMutation {
     ) -> String? {
         switch kind {
         case .constant:
-            return pick(in: function, of: source, using: &generator) { source.tokens[$0].kind == .decimal }
-                .flatMap { index in
-                    Int(source.text(index)).map { source.replacing(source.tokens[index].range, with: String($0 + 1)) }
-                }
+            // One more in a label may be another label, and the initialiser of a variable that lasts is data.
+            return pick(in: function, of: source, using: &generator) { index in
+                source.tokens[index].kind == .decimal && source.text(index - 1) != "case"
+                    && !(index > 3 && source.text(index - 4) == "static")
+            }
+            .flatMap { index in
+                Int(source.text(index)).map { source.replacing(source.tokens[index].range, with: String($0 + 1)) }
+            }
         case .condition:
             // `<` and `>` with a type before or an operator of shifting are others.
             return pick(in: function, of: source, using: &generator) { conditions[source.text($0)] != nil }

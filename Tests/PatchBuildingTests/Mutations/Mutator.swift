@@ -59,7 +59,7 @@ struct Mutator {
         let edit = kind == .inlineFunction ? MutationClass.constant : kind
         guard let text = TokenMutation.apply(edit, to: function, of: source, using: &generator) else { return nil }
         return mutant(
-            kind, [(file, text)], mayChange: callers(of: function.name), "\(files[file].name): \(function.name)")
+            kind, [(file, text)], mayChange: reach(of: function, in: source), "\(files[file].name): \(function.name)")
     }
 
     private func mutant(
@@ -68,6 +68,14 @@ struct Mutator {
         var files = files
         for (index, text) in texts { files[index].text = text }
         return Mutant(kind: kind, files: files, mayChange: mayChange, text: text)
+    }
+
+    /// A function, all that call it, and all that call what it calls: of a static function there is one clone less or
+    /// more where one of its callers asks for another thing.
+    private func reach(of function: TokenizedSource.Function, in source: TokenizedSource) -> Set<String> {
+        function.body.reduce(into: callers(of: function.name)) { result, index in
+            if TokenMutation.isCall(index, in: source) { result.formUnion(callers(of: source.text(index))) }
+        }
     }
 
     /// A function and all that call it, directly or not, in any file.
