@@ -45,14 +45,22 @@ let engine: [Target] = [
 ]
 
 let factory: [Target] = [
+    .target(name: "DWARF", dependencies: ["ELF"], swiftSettings: engineSettings),
     .systemLibrary(name: "CZydis", providers: [.apt(["libzydis-dev"])]),
     .target(
         name: "PatchBuilding",
         dependencies: [
-            "ELF", "Unwinding", "MachineCode", "LivePatch", "CZydis",
+            "ELF", "DWARF", "Unwinding", "MachineCode", "LivePatch", "CZydis",
             .product(name: "Subprocess", package: "swift-subprocess"),
             .product(name: "Yams", package: "Yams"),
         ], swiftSettings: settings),
+]
+
+/// What came of recipes, for people and programs.
+let reporting: [Target] = [
+    .target(
+        name: "BuildReporting", dependencies: ["Approval", "Commands", "PatchBuilding", "StrictJSON"],
+        swiftSettings: settings)
 ]
 
 /// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
@@ -87,7 +95,8 @@ let executables: [Target] = [
             "Commands", "StrictJSON", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
         ], swiftSettings: engineSettings, linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
     .executableTarget(
-        name: "moult-build", dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding"],
+        name: "moult-build",
+        dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding", "BuildReporting"],
         swiftSettings: settings),
 ]
 
@@ -119,20 +128,24 @@ let tests: [Target] = [
         ], swiftSettings: settings),
     .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
+    .testTarget(name: "DWARFTests", dependencies: ["DWARF", "ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "Mutation",
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation",
             .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(
+        name: "BuildReportingTests",
+        dependencies: ["BuildReporting", "PatchBuilding", "Commands", "StrictJSON"], swiftSettings: settings),
+    .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "Mutation", "TestSupport",
-        ], swiftSettings: settings),
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "TestSupport",
+        ], exclude: ["Programs"], swiftSettings: settings),
     .target(name: "Mutation", path: "Tests/Mutation", swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
@@ -166,5 +179,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
     ],
-    targets: [engine, factory, commands, executables, trust, examples, tests].flatMap { $0 }
+    targets: [engine, factory, reporting, commands, executables, trust, examples, tests].flatMap { $0 }
 )

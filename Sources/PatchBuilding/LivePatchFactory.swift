@@ -20,33 +20,37 @@ package enum LivePatchFactory {
     ///     used for finding symbols only.
     ///   - description: what the patch says of itself. The reasons of the judgement are put into its
     ///     provenance.
-    ///   - touchedHeaders: names of the project's headers that the fix changes: layouts cannot be judged yet,
-    ///     so any makes the judgement `review`.
+    ///   - touchedHeaders: names of the project's headers that the fix changes. They matter only where objects
+    ///     have no debug information to compare layouts by: then any makes the judgement `review`.
+    ///   - unfollowed: names of files that the fix changes and that may change what is compiled in a way that
+    ///     `objects` do not show (a makefile, a template): any makes the judgement `review`.
     /// - Returns: the judgement, the functions concerned, and the patch if it can be applied.
     /// - Throws: `PatchBuildingError` where the inputs are broken.
     package static func makePatch(
-        shipped: [UInt8], objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = []
+        shipped: [UInt8], objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = [],
+        unfollowed: [String] = []
     ) throws(PatchBuildingError) -> Outcome {
         try makePatch(
             shipped: { () throws(PatchBuildingError) in try ShippedTarget(shipped) }, objects: objects,
-            description: description, touchedHeaders: touchedHeaders)
+            description: description, touchedHeaders: touchedHeaders, unfollowed: unfollowed)
     }
 
     /// The same for a shipped file that was read before.
     ///
     /// - Throws: `PatchBuildingError` where the inputs are broken.
     package static func makePatch(
-        target: ShippedTarget, objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = []
+        target: ShippedTarget, objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = [],
+        unfollowed: [String] = []
     ) throws(PatchBuildingError) -> Outcome {
         try makePatch(
             shipped: { () throws(PatchBuildingError) in target }, objects: objects, description: description,
-            touchedHeaders: touchedHeaders)
+            touchedHeaders: touchedHeaders, unfollowed: unfollowed)
     }
 
     /// The shipped file is asked for only where something differs.
     private static func makePatch(
         shipped: () throws(PatchBuildingError) -> ShippedTarget, objects: [RebuiltObject],
-        description: PatchDescription, touchedHeaders: [String]
+        description: PatchDescription, touchedHeaders: [String], unfollowed: [String]
     ) throws(PatchBuildingError) -> Outcome {
         var diffs: [Int: ObjectDiff] = [:]
         for (number, object) in objects.enumerated() where object.pre != object.post {
@@ -55,7 +59,15 @@ package enum LivePatchFactory {
                 post: try ObjectFile(name: object.name, bytes: object.post))
             if !diff.isEmpty { diffs[number] = diff }
         }
-        guard !diffs.isEmpty else { return Outcome(judgement: .empty, functions: [], patch: nil) }
+        let aside = unfollowed.sorted().map { file in
+            Reason(
+                .buildFileTouched, file,
+                "The fix touches \(file), which goes into no object itself: what the build makes of it is not followed."
+            )
+        }
+        guard !diffs.isEmpty else {
+            return Outcome(judgement: aside.isEmpty ? .empty : Judgement(aside), functions: [], patch: nil)
+        }
 
         let target = try shipped()
         let (binary, linkage) = (target.binary, target.linkage)
@@ -73,7 +85,7 @@ package enum LivePatchFactory {
         var assembly = PatchAssembly(
             shipped: binary, placement: placement,
             linker: Linker(shipped: binary, linkage: linkage, placement: placement, units: units), units: units)
-        return try assembly.outcome(description: description, touchedHeaders: touchedHeaders)
+        return try assembly.outcome(description: description, touchedHeaders: touchedHeaders, aside: aside)
     }
 }
 

@@ -4,54 +4,59 @@
 //===----------------------------------------------------------------------===//
 
 import Approval
+import BuildReporting
 import Commands
 import FoundationEssentials
 import LivePatch
 import PatchBuilding
 
-/// What came of one recipe.
-struct BuildResult {
-    /// The recipe's path as it was given.
-    var recipe: String
-    /// The fix's name; nil if the recipe could not be read.
-    var identifier: String?
-    /// What was picked and what it cost; nil if preparing failed.
-    var prepared: PreparedFix?
-    /// The judgement and the functions concerned; nil if it did not come to that.
-    var outcome: Outcome?
-    /// Where the live patch was written; nil if it was not.
-    var file: String?
-    /// The live patch's digest; nil if there is none.
-    var digest: PatchDigest?
-    /// Why it failed; nil if it did not. A verdict is no failure.
-    var failure: Failure?
-}
-
 /// Builds live patches, one recipe after the other.
 struct BuildJob {
     /// The directory that files are written to; nil to judge only.
     var output: String?
+    /// Whether functions are disassembled for a report.
+    var isReporting = false
 
-    /// Builds the live patch of one recipe.
-    func build(_ path: String) async -> BuildResult {
+    /// Builds the live patches of one file: one for each target that it names.
+    func build(_ path: String) async -> [BuildResult] {
+        let recipes: [Recipe]
+        do throws(PreparationError) {
+            recipes = try Recipe.all(path: path)
+        } catch {
+            var result = BuildResult(recipe: path)
+            result.failure = Self.failure(error)
+            return [result]
+        }
+        var results: [BuildResult] = []
+        for recipe in recipes { results.append(await build(recipe, path)) }
+        return results
+    }
+
+    private static func failure(_ error: PreparationError) -> Failure {
+        Failure(
+            reason: error.code.rawValue,
+            message: error.details.isEmpty ? error.reason : "\(error.reason)\n\(error.details)",
+            remedy: error.code.remedy)
+    }
+
+    private func build(_ recipe: Recipe, _ path: String) async -> BuildResult {
+        let start = ContinuousClock.now
         var result = BuildResult(recipe: path)
+        result.identifier = recipe.location.identifier
+        result.target = recipe.target
         do {
-            let recipe = try Recipe(path: path)
-            result.identifier = recipe.location.identifier
             let prepared = try await FixPreparation.prepare(
                 recipe: recipe, build: try BuildRecipe(besideRecipe: path), progress: Self.say)
             result.prepared = prepared
             Self.say("comparing and judging")
             let outcome = try LivePatchFactory.makePatch(
                 shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
-                touchedHeaders: prepared.touchedHeaders)
+                touchedHeaders: prepared.touchedHeaders, unfollowed: prepared.unfollowed)
             result.outcome = outcome
+            if isReporting { result.listings = try await FunctionListing.listings(of: prepared.objects) }
             if let patch = outcome.patch { try write(patch, to: &result) }
         } catch let error as PreparationError {
-            result.failure = Failure(
-                reason: error.code.rawValue,
-                message: error.details.isEmpty ? error.reason : "\(error.reason)\n\(error.details)",
-                remedy: error.code.remedy)
+            result.failure = Self.failure(error)
         } catch let error as PatchBuildingError {
             result.failure = Failure(reason: error.code.rawValue, message: error.reason, remedy: error.code.remedy)
         } catch let error as PatchFormatError {
@@ -63,6 +68,7 @@ struct BuildJob {
                 reason: PreparationError.Code.systemFailed.rawValue, message: "\(error)",
                 remedy: PreparationError.Code.systemFailed.remedy)
         }
+        result.seconds = (ContinuousClock.now - start) / .seconds(1)
         return result
     }
 
@@ -90,10 +96,10 @@ extension PatchDescription {
         let name = recipe.target.object.split(separator: "/").last.map(String.init) ?? recipe.target.object
         self.init(
             identifier: recipe.location.identifier, targetName: name, package: recipe.target.package,
-            packageVersion: prepared.offer.vulnerable,
+            packageVersion: prepared.offer.targetVersion,
             provenance: Provenance(
                 cves: recipe.cves.sorted(), partOf: recipe.partOf, source: recipe.location.source,
-                suite: recipe.location.suite, vulnerableVersion: prepared.offer.vulnerable,
+                suite: recipe.location.suite, vulnerableVersion: prepared.offer.vulnerableVersion,
                 fixedVersion: prepared.offer.fixed.version, reasons: [], inputs: prepared.inputs))
     }
 }

@@ -146,15 +146,3 @@ extension Relocation.Destination {
         }
     }
 }
-
-extension UInt64 {
-    /// The number as people write addresses.
-    var hexadecimal: String { "0x" + String(self, radix: 16) }
-}
-
-extension [UInt8] {
-    /// The bytes as lower-case hexadecimal digits.
-    var hexadecimal: String {
-        map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
-}

@@ -156,6 +156,27 @@ struct BuilderTests {
         #expect(!FileManager.default.fileExists(atPath: directory.url.appending(path: "out").path))
     }
 
+    @Test("a report is a table, and two files beside the live patches")
+    func report() throws {
+        let folder = directory.url.appending(path: "suite/source")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try Data("surprise: 1\n".utf8).write(to: folder.appending(path: "x.yaml"))
+        let recipe = folder.appending(path: "x.yaml").path
+        let output = directory.url.appending(path: "out")
+        let run = try run("build", recipe, "--report", "--output", output.path)
+        #expect(run.exitCode == 1)
+        #expect(run.output.hasSuffix("1 fix: 1 failed\n"), "\(run.output)")
+        #expect(try String(contentsOf: output.appending(path: "report.html"), encoding: .utf8).hasSuffix("</html>\n"))
+        let document = try JSONSerialization.jsonObject(with: Data(contentsOf: output.appending(path: "report.json")))
+        #expect((document as? [String: Any])?["schema"] as? String == "moult.build-report/1")
+
+        let dry = try self.run(
+            "build", recipe, "--report", "--dry-run", "--format", "json", "--output", output.path + "2")
+        #expect(dry.exitCode == 1)
+        #expect(try JSONSerialization.jsonObject(with: Data(dry.output.utf8)) is [String: Any])
+        #expect(!FileManager.default.fileExists(atPath: output.path + "2"))
+    }
+
     @Test(
         "called by hand, it knows a wrong command line too",
         arguments: ["", "frob", "build", "inspect", "inspect a b", "build --no-such x", "inspect a --dry-run"])

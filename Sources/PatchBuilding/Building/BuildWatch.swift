@@ -3,10 +3,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-/// Watches a build: small programs in front of the compiler and the archiver record each of their commands.
+/// Watches a build: small programs in front of the compiler, the archiver, `mv` and `cp` record each of their
+/// commands.
 ///
-/// In a *survey* they also answer in place of the real ones: a compile command gets an empty object, a link
-/// command an empty file. So a survey of a whole library costs little more than configuring and `make`.
+/// In a *survey* that of the compiler also answers in its place: compiling and linking give an empty object. So a
+/// survey of a whole library costs little more than configuring and `make`.
 package struct BuildWatch: Sendable {
     /// What the programs do beside recording.
     package enum Mode: String, Sendable {
@@ -21,14 +22,14 @@ package struct BuildWatch: Sendable {
     /// Directory of the records, one file per command.
     let records: String
 
-    /// Names of compilers, and of archivers with their indexers, that are looked for on the PATH.
+    /// Names of programs that are looked for on the PATH: compilers, archivers, and what moves or copies files.
     private static let names: [(name: String, kind: String)] =
         [
             "cc", "gcc", "gcc-12", "c++", "g++", "g++-12", "c89", "c99", "x86_64-linux-gnu-gcc", "x86_64-linux-gnu-g++",
             "x86_64-linux-gnu-gcc-12", "x86_64-linux-gnu-g++-12",
         ].map { ($0, "compiler") }
         + ["ar", "gcc-ar", "gcc-ar-12", "x86_64-linux-gnu-ar", "x86_64-linux-gnu-gcc-ar"].map { ($0, "archiver") }
-        + ["ranlib", "gcc-ranlib", "gcc-ranlib-12", "x86_64-linux-gnu-ranlib"].map { ($0, "indexer") }
+        + ["mv", "cp"].map { ($0, "mover") }
 
     /// Puts the programs in place.
     ///
@@ -41,10 +42,12 @@ package struct BuildWatch: Sendable {
         try Files.makeDirectory(watch.programs)
         try Files.makeDirectory(watch.records)
         var installed: [String] = []
+        func real(_ name: String) -> String? { path.map { "\($0)/\(name)" }.first(where: Files.exists) }
+        guard let copy = real("cp") else { throw PreparationError(.systemFailed, "there is no 'cp'") }
         for (name, kind) in names {
-            guard let real = path.map({ "\($0)/\(name)" }).first(where: Files.exists) else { continue }
+            guard let real = real(name) else { continue }
             let program = "\(watch.programs)/\(name)"
-            try Files.write(watch.script(name: name, kind: kind, real: real), to: program)
+            try Files.write(watch.script(name: name, kind: kind, real: real, copy: copy), to: program)
             installed.append(program)
         }
         try await Command("chmod", ["755"] + installed).succeed(or: .systemFailed, "making programs executable")
@@ -65,26 +68,54 @@ package struct BuildWatch: Sendable {
         ["MOULT_WATCH": mode?.rawValue ?? "off", "MOULT_TREE": tree]
     }
 
-    /// A program: records {name, directory, arguments...}, each ended by a zero byte, in a file of its own; then
-    /// answers. What asks about the tools (output `/dev/null`, preprocessing, versions) goes to the real one.
-    private func script(name: String, kind: String, real: String) -> String {
+    /// A program: records {name, directory, arguments...}, each ended by a zero byte, in a file of its own, and
+    /// beside it the files of arguments that it is given; then answers. What asks about the tools (output
+    /// `/dev/null`, preprocessing, versions) goes to the real one.
+    ///
+    /// Process numbers come round again in a long build, so the name of a record may be taken. It is `true` that
+    /// tries it and not `:`, because a failed redirection of a special built-in ends the shell (POSIX, 2.8.1).
+    private func script(name: String, kind: String, real: String, copy: String) -> String {
         """
         #!/bin/sh
         real=\(BuildWatch.quoted(real))
         [ "$MOULT_WATCH" = off ] && exec "$real" "$@"
         record=\(BuildWatch.quoted(records))/$$
         set -C
-        while ! { : >"$record"; } 2>/dev/null; do record=$record.1; done
+        while ! { true >"$record"; } 2>/dev/null; do record=$record.1; done
         set +C
         printf '%s\\0' \(name) "$PWD" "$@" >"$record"
+
         """
-            + (kind == "compiler"
-                ? BuildWatch.compiler(empty: empty) : kind == "archiver" ? BuildWatch.archiver : BuildWatch.indexer)
+            + (kind == "mover"
+                ? BuildWatch.mover
+                : BuildWatch.argumentFiles(copy: copy)
+                    + (kind == "compiler" ? BuildWatch.compiler(empty: empty, copy: copy) : "exec \"$real\" \"$@\"\n"))
     }
 
-    private static func compiler(empty: String) -> String {
+    /// Keeps the files of arguments that a command names, by the number of the argument: they may be gone later.
+    private static func argumentFiles(copy: String) -> String {
+        """
+        number=0
+        for argument in "$@"; do
+          case $argument in
+            @?*) [ -f "${argument#@}" ] && \(quoted(copy)) "${argument#@}" "$record@$number" ;;
+          esac
+          number=$((number + 1))
+        done
+
+        """
+    }
+
+    /// A target that is a directory already is marked: the record does not show it otherwise.
+    private static let mover = """
+        for last in "$@"; do :; done
+        [ -d "$last" ] && printf '%s\\0' \(MoveCommand.directoryMark) >>"$record"
+        exec "$real" "$@"
+
         """
 
+    private static func compiler(empty: String, copy: String) -> String {
+        """
         [ "$MOULT_WATCH" = full ] && exec "$real" "$@" "-ffile-prefix-map=$MOULT_TREE=."
         out= deps= compile= source= auto= last=
         for argument in "$@"; do
@@ -108,27 +139,10 @@ package struct BuildWatch: Sendable {
           if [ -n "$auto" ] && [ -z "$deps" ]; then deps=${out%.*}.d; fi
           [ -n "$deps" ] && : >"$deps"
         fi
-        exec cp \(quoted(empty)) "${out:-a.out}"
+        exec \(quoted(copy)) \(quoted(empty)) "${out:-a.out}"
 
         """
     }
-
-    private static let archiver = """
-
-        [ "$MOULT_WATCH" = full ] && exec "$real" "$@"
-        case $1 in
-          -*[rq]*|[rq]*) : >>"$2"; exit 0 ;;
-        esac
-        exec "$real" "$@"
-
-        """
-
-    private static let indexer = """
-
-        [ "$MOULT_WATCH" = full ] && exec "$real" "$@"
-        exit 0
-
-        """
 
     /// A text as one word of a shell script.
     static func quoted(_ text: String) -> String { "'" + text.replacing("'", with: "'\\''") + "'" }
@@ -137,20 +151,28 @@ package struct BuildWatch: Sendable {
     ///
     /// - Throws: `PreparationError`.
     func commands(tree: String) throws(PreparationError) -> [RecordedCommand] {
-        var dated: [(date: Double, command: RecordedCommand)] = []
-        for name in Files.names(records) {
+        var dated: [(date: Double, number: Int, command: RecordedCommand)] = []
+        let names = Set(Files.names(records))
+        for name in names where !name.contains("@") {
             let path = "\(records)/\(name)"
             let words = try Files.read(path).split(separator: 0, omittingEmptySubsequences: false).dropLast()
                 .map { String(decoding: $0, as: UTF8.self) }
             guard words.count >= 2 else { continue }
+            var arguments: [String] = []
+            for (index, argument) in words[2...].enumerated() {
+                if names.contains("\(name)@\(index)") {
+                    arguments += ArgumentFile.arguments(try Files.read("\(path)@\(index)"))
+                } else {
+                    arguments.append(argument)
+                }
+            }
             dated.append(
                 (
-                    Files.modificationTime(path),
-                    RecordedCommand(program: words[0], directory: words[1], arguments: Array(words[2...]))
-                        .movable(from: tree)
+                    Files.modificationTime(path), Int(name.prefix { $0 != "." }) ?? 0,
+                    RecordedCommand(program: words[0], directory: words[1], arguments: arguments).movable(from: tree)
                 ))
         }
-        return dated.enumerated().sorted { ($0.element.date, $0.offset) < ($1.element.date, $1.offset) }
-            .map(\.element.command)
+        // The clock of files is coarse: of commands that it cannot tell apart the lower process number was first.
+        return dated.sorted { ($0.date, $0.number) < ($1.date, $1.number) }.map(\.command)
     }
 }

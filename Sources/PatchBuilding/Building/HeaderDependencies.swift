@@ -14,30 +14,39 @@ struct HeaderDependencies: Sendable {
     let target: TargetObjects
     let progress: @Sendable (String) -> Void
 
-    /// The objects whose source is, or includes, one of the files.
+    /// For each file the objects whose source it is, or that include it.
     ///
-    /// - Parameter touched: paths from the root of the tree.
-    /// - Throws: `PreparationError` with `fixNotCompiled` if a file goes into no object of the target.
-    func objects(touching touched: [String]) async throws -> [CompileCommand] {
-        var affected: Set<String> = []
+    /// - Parameter groups: paths from the root of the tree; those of one group are copies of each other.
+    /// - Returns: the objects by path; a path that goes into none may be missing.
+    /// - Throws: `PreparationError`.
+    func objects(touching groups: [[String]]) async throws -> [String: [CompileCommand]] {
+        var result: [String: [CompileCommand]] = [:]
         var pending: [String] = []
-        for path in touched {
-            let direct = target.objects.filter { $0.source == path }
-            affected.formUnion(direct.map(\.output))
-            if direct.isEmpty { pending.append(path) } else if try await isMentioned(path) { pending.append(path) }
+        for group in groups {
+            let direct = group.map { path in target.objects.filter { $0.source == path } }
+            // A copy that is no source of this target, of a file that is one elsewhere, is most likely of another.
+            let isKnown = direct.contains { !$0.isEmpty }
+            for (path, objects) in zip(group, direct) {
+                result[path] = objects
+                if !isKnown { pending.append(path) } else if try await isMentioned(path) { pending.append(path) }
+            }
         }
         if !pending.isEmpty {
             let included = try await included()
             for path in pending {
                 let including = target.objects.filter { included[$0.output]?.contains(path) ?? false }
-                affected.formUnion(including.map(\.output))
-                guard !including.isEmpty || target.objects.contains(where: { $0.source == path }) else {
-                    throw PreparationError(
-                        .fixNotCompiled, "\(path) goes into no object of \(Files.name(target.output))")
-                }
+                let known = result[path] ?? []
+                result[path] = known + including.filter { !known.contains($0) }
             }
         }
-        return target.objects.filter { affected.contains($0.output) }
+        return result
+    }
+
+    /// Whether a file, by its name, is one that compilers read.
+    static func isSourceOrHeader(_ path: String) -> Bool {
+        let name = Files.name(path)
+        guard let dot = name.lastIndex(of: ".") else { return false }
+        return sourceEndings.contains(String(name[name.index(after: dot)...]))
     }
 
     private static let sourceEndings = [

@@ -7,12 +7,18 @@
 ///
 /// All three builds of an object run in one copy of the tree (of hard links: it costs no space), at the same
 /// relative paths, with the copy's own path mapped to `.`; so what comes out does not depend on where it was.
-struct ObjectBuilder: Sendable {
+package struct ObjectBuilder: Sendable {
     let build: WatchedBuild
     let target: TargetObjects
 
-    /// What makes the compiler give every function and every object of data a section.
-    static let sectionFlags = ["-ffunction-sections", "-fdata-sections"]
+    /// What is added to the distribution's flags for the two builds that are compared: a section for every function
+    /// and every object of data, and debug information of all types, whatever the distribution's flags ask for. GCC
+    /// leaves out types that it sees no use of; casts to them in macros and sizes of them would not count. It leaves
+    /// out classes whose virtual table is in another object. None of it changes code but for the sections.
+    package static let comparisonFlags = [
+        "-ffunction-sections", "-fdata-sections", "-gdwarf-5", "-gno-split-dwarf", "-gz=none",
+        "-fno-eliminate-unused-debug-types", "-femit-class-debug-always",
+    ]
 
     /// Builds objects three times.
     ///
@@ -29,13 +35,13 @@ struct ObjectBuilder: Sendable {
             let tree = workspace + "/tree"
             try await Command("cp", ["-al", build.tree, tree]).succeed(or: .systemFailed, "copying the source tree")
             let plain = try await compile(objects, in: tree, adding: [])
-            let pre = try await compile(objects, in: tree, adding: ObjectBuilder.sectionFlags)
+            let pre = try await compile(objects, in: tree, adding: ObjectBuilder.comparisonFlags)
             for (path, contents) in changes {
                 // A link to the cache's own file: replaced, never written through.
                 try Files.remove("\(tree)/\(path)")
                 try Files.write(contents, to: "\(tree)/\(path)")
             }
-            let post = try await compile(objects, in: tree, adding: ObjectBuilder.sectionFlags)
+            let post = try await compile(objects, in: tree, adding: ObjectBuilder.comparisonFlags)
             try Files.remove(workspace)
             return objects.indices.map { index in
                 RebuiltObject(
@@ -52,8 +58,9 @@ struct ObjectBuilder: Sendable {
     ) async throws -> [[UInt8]] {
         try await Concurrent.map(objects) { object in
             let output = "\(tree)/\(object.output)"
-            // It may be a link to the cache's own object.
+            // It may be a link to the cache's own object; and a build may have removed the directory.
             try Files.remove(output)
+            try Files.makeDirectory(output.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" })
             let command = object.command.placed(in: tree)
             let arguments = object.arguments(adding: flags + ["-ffile-prefix-map=\(tree)=."]).map {
                 $0.replacing(RecordedCommand.treeMark, with: tree)

@@ -9,13 +9,16 @@ package struct PreparedFix: Sendable {
     package var recipe: Recipe
     /// What was picked.
     package var offer: Offer
-    /// The whole file as the distribution ships it.
+    /// The whole file of the target: as the distribution ships it, or as it was rebuilt.
     package var shipped: [UInt8]
+    /// Absolute path of the rebuilt target, a file that can be loaded; nil if the target is the shipped one.
+    package var rebuiltTarget: String?
     /// Every object of the target that the fix can affect.
     package var objects: [RebuiltObject]
-    /// Headers that the fix touches, and sources in which it changes a type, as paths from the root of the source
-    /// tree.
+    /// Headers that the fix touches, as paths from the root of the source tree.
     package var touchedHeaders: [String]
+    /// Files that the fix touches and that may change what is compiled otherwise than by going into an object.
+    package var unfollowed: [String]
     /// The compiler that was used, as `gcc --version` names it.
     package var compiler: String
     /// Processor seconds (user and system, with all tools that were run) per step, in order.
@@ -23,7 +26,7 @@ package struct PreparedFix: Sendable {
 
     /// What one step took.
     package struct Cost: Sendable, Equatable {
-        /// The step: `fetch`, `unpack`, `survey`, `affected`, `objects`.
+        /// The step: `fetch`, `survey` or `full`, `affected`, `objects`.
         package var step: String
         /// Processor seconds.
         package var seconds: Double

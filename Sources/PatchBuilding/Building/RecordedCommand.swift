@@ -51,8 +51,10 @@ struct CompileCommand: Sendable, Equatable {
     var command: RecordedCommand
     /// The source, from the root of the tree.
     var source: String
-    /// The object, from the root of the tree.
+    /// The object that the compiler writes, from the root of the tree.
     var output: String
+    /// Where the object lies when it is linked, from the root of the tree: elsewhere if the build moves it.
+    var place: String
 
     /// Reads a recorded command; nil if it is another kind.
     init?(_ command: RecordedCommand) {
@@ -82,6 +84,7 @@ struct CompileCommand: Sendable, Equatable {
         self.command = command
         self.source = source
         self.output = path
+        place = path
     }
 
     /// The arguments without those that ask for dependencies, and with others added.

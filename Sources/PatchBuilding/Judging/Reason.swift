@@ -51,8 +51,12 @@ package struct Reason: Sendable, Equatable {
         case ambiguousName = "ambiguous-name"
         /// The image would be larger than the applier accepts.
         case tooLarge = "too-large"
-        /// A header of the project is touched by the fix: structure layouts may have changed.
+        /// The layout of a type changed, or a variable has another type.
+        case changedLayout = "changed-layout"
+        /// A header of the project is touched by the fix, and there is no debug information to compare layouts by.
         case headerTouched = "header-touched"
+        /// The fix touches a file that the build makes others of: a makefile, a template, a list of exports.
+        case buildFileTouched = "build-file-touched"
         /// The shipped binary does not hold, or not for certain, what was rebuilt.
         case notMatched = "not-matched"
         /// The shipped binary holds other strings or constants than the rebuilt object.

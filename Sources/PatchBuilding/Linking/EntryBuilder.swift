@@ -81,30 +81,32 @@ struct EntryBuilder {
             note(.entryCrossesPage, name, "The first bytes of \(name) lie on two pages.")
         }
         checkReferences(into: section, of: unit, name: name, overwritten: entry.skipped + Entry.overwrittenSize)
-        let decoded = decoder.decode(expected, at: UInt64(address))
-        if decoded.undecodable != nil {
+        let code = EntryCode(expected, at: UInt64(address), skipped: entry.skipped, decoder: &decoder)
+        if code.decoded.undecodable != nil {
             note(.notUnderstood, name, "\(name) holds bytes that are no instructions.")
             return nil
         }
-        let inside = decoded.jumps.filter { (UInt64(start)...UInt64(address)).contains($0) }
-        if !inside.isEmpty {
+        if code.branchesToEntry {
             note(.branchIntoEntry, name, "\(name) jumps back to its own first byte.")
         }
-        if decoded.returns.contains(where: { $0 < Entry.overwrittenSize }) {
+        if code.returnsIntoEntry {
             note(.branchIntoEntry, name, "A call in \(name) returns into its first bytes.")
         }
-        let (prologue, relocation) = relocate(expected, decoded: decoded, address: address, name: name)
+        if case .failure(let error) = code.relocation, error.code == .branchIntoEntry {
+            note(.branchIntoEntry, name, "\(name): \(error.reason)")
+        }
         let masked = masked(address, count: expected.count)
         // A gate holds the first instructions as the file has them, not as the dynamic linker makes them.
-        let isWritten = masked.contains { Int($0.offset) < prologue.reduce(0) { $0 + Int($1) } }
+        let isWritten = masked.contains { Int($0.offset) < code.prologueSize }
         let frame = (try? shipped.frames.description(index: shipped.functions[index].descriptionIndex))
             .flatMap { try? shipped.frames.extracted($0) }
         return Draft(
             name: name, unit: unitNumber, function: number, start: start,
             size: shipped.functions[index].size, address: address, expected: expected,
-            masked: masked, prologue: prologue,
-            gate: isWritten ? nil : relocation.map { GateBuilder(prologue: $0, address: UInt64(address)) }, frame: frame
-        )
+            masked: masked, prologue: code.prologue,
+            gate: isWritten
+                ? nil : (try? code.relocation.get()).map { GateBuilder(prologue: $0, address: UInt64(address)) },
+            frame: frame)
     }
 
     /// The address of a function in the plain object, where its size must be that of its unwind rules.
@@ -128,27 +130,6 @@ struct EntryBuilder {
             let end = min(place + 8, address + count)
             guard end > first else { return nil }
             return MaskedRange(offset: UInt32(first - address), length: UInt32(end - first))
-        }
-    }
-
-    private mutating func relocate(
-        _ expected: [UInt8], decoded: InstructionDecoder.Function, address: Int, name: String
-    ) -> ([UInt8], PrologueRelocation?) {
-        var lengths: [UInt8] = []
-        var covered = 0
-        for shape in decoded.shapes where covered < Entry.overwrittenSize {
-            lengths.append(shape.length)
-            covered += Int(shape.length)
-        }
-        do throws(MachineCodeError) {
-            let relocation = try PrologueRelocation(
-                function: expected, at: UInt64(address), shapes: decoded.shapes, branchDestinations: decoded.jumps)
-            return (lengths, relocation)
-        } catch {
-            if error.code == .branchIntoEntry {
-                note(.branchIntoEntry, name, "\(name): \(error.reason)")
-            }
-            return (lengths, nil)
         }
     }
 

@@ -34,13 +34,16 @@ package struct Outcome: Sendable {
     package var judgement: Judgement
     /// The functions concerned, sorted by object and name.
     package var functions: [Function]
+    /// What the fix changes in the layouts of types, sorted by kind, name and object. Each is a reason too.
+    package var layoutChanges: [LayoutChange]
     /// The live patch; nil unless the judgement is automatic or quiescent.
     package var patch: Patch?
 
     /// Makes an outcome of its parts.
-    package init(judgement: Judgement, functions: [Function], patch: Patch?) {
+    package init(judgement: Judgement, functions: [Function], patch: Patch?, layoutChanges: [LayoutChange] = []) {
         self.judgement = judgement
         self.functions = functions
         self.patch = patch
+        self.layoutChanges = layoutChanges
     }
 }

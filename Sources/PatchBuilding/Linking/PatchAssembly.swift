@@ -31,11 +31,12 @@ struct PatchAssembly {
 
     /// Judges and, where the judgement allows it, builds.
     mutating func outcome(
-        description: PatchDescription, touchedHeaders: [String]
+        description: PatchDescription, touchedHeaders: [String], aside: [Reason]
     ) throws(PatchBuildingError) -> Outcome {
-        for header in touchedHeaders.sorted() {
-            note(.headerTouched, header, "The fix touches \(header): layouts of structures may have changed.")
-        }
+        note(aside)
+        var layouts = LayoutJudge()
+        for unit in units { layouts.judge(unit.diff, object: unit.name) }
+        note(layouts.reasons(touchedHeaders: touchedHeaders))
         var judge = DiffJudge()
         for unit in units {
             judge.judge(unit.diff, object: unit.name)
@@ -55,10 +56,11 @@ struct PatchAssembly {
         functions.sort { ($0.object, $0.name, $0.address ?? 0) < ($1.object, $1.name, $1.address ?? 0) }
         if drafts.isEmpty, reasons.isEmpty {
             // Only additions that nothing of the target uses.
-            return Outcome(judgement: .empty, functions: functions, patch: nil)
+            return Outcome(judgement: .empty, functions: functions, patch: nil, layoutChanges: layouts.changes)
         }
         guard Judgement(reasons).isApplicable else {
-            return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
+            return Outcome(
+                judgement: Judgement(reasons), functions: functions, patch: nil, layoutChanges: layouts.changes)
         }
         let patch = try build(drafts, roots: roots, frames: frames, description: description)
         let largest = LivePatchFactory.largestImage(entries: drafts.count)
@@ -67,9 +69,11 @@ struct PatchAssembly {
                 .tooLarge, "",
                 "The image has \(patch.image.size) bytes; at most \(largest) fit with its header."
             )
-            return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
+            return Outcome(
+                judgement: Judgement(reasons), functions: functions, patch: nil, layoutChanges: layouts.changes)
         }
-        return Outcome(judgement: Judgement(reasons), functions: functions, patch: patch)
+        return Outcome(
+            judgement: Judgement(reasons), functions: functions, patch: patch, layoutChanges: layouts.changes)
     }
 
     // MARK: - Entries

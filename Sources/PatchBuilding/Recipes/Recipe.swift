@@ -5,15 +5,17 @@
 
 /// A fix as its author describes it: which holes, of which shipped binary, closed by which source change.
 ///
-/// One file, `Recipes/<suite>/<source>/<id>.yaml`. A recipe names sources and holds none of their code.
+/// One file, `Recipes/<suite>/<source>/<id>.yaml`, describes one fix. Where it names several targets, each gives a
+/// recipe and a live patch of its own. A recipe names sources and holds none of their code.
 package struct Recipe: Sendable, Equatable {
-    /// Where a recipe stands, which is also its name.
+    /// Where a recipe stands, and what its live patch is called.
     package struct Location: Sendable, Equatable {
         /// The distribution's suite: `bookworm`.
         package var suite: String
         /// The source package: `openssl`.
         package var source: String
-        /// The fix: `CVE-2026-75803`, unique within the source.
+        /// The live patch: `CVE-2026-75803`, unique within the source. The file's name; of a file with several
+        /// targets with the target's name behind it (`CVE-2026-75803-libssl`).
         package var identifier: String
 
         /// Makes a location of its parts.
@@ -24,17 +26,27 @@ package struct Recipe: Sendable, Equatable {
         }
     }
 
-    /// The target: one file of one binary package.
+    /// The target: one file of one binary package, as it is shipped or as it is rebuilt (see `rebuildWithout`).
     package struct ShippedObject: Sendable, Equatable {
         /// Name of the binary package: `libssl3`.
         package var package: String
         /// Path of the file in that package, without a leading slash.
         package var object: String
+        /// Path of what the build links for it, from the root of the source tree; empty where the only linked file
+        /// of the same name is meant.
+        package var linked: String
 
         /// Makes it of its parts.
-        package init(package: String, object: String) {
+        package init(package: String, object: String, linked: String = "") {
             self.package = package
             self.object = object
+            self.linked = linked
+        }
+
+        /// The name of the file up to `.so`: `libssl` of `usr/lib/libssl.so.3`.
+        package var stem: String {
+            let name = object.split(separator: "/").last.map(String.init) ?? object
+            return name.firstRange(of: ".so").map { String(name[..<$0.lowerBound]) } ?? name
         }
     }
 
@@ -64,21 +76,33 @@ package struct Recipe: Sendable, Equatable {
     package struct File: Sendable, Equatable {
         /// Path from the root of the source tree.
         package var path: String
-        /// Which changes of the file are meant, counted from 1 as `diff` without context prints them; empty
-        /// for all.
-        package var hunks: [Int]
+        /// Which changes of the file are meant.
+        package var choice: Choice
 
         /// Makes it of its parts.
-        package init(path: String, hunks: [Int] = []) {
+        package init(path: String, choice: Choice = .all) {
             self.path = path
-            self.hunks = hunks
+            self.choice = choice
         }
+    }
+
+    /// Which changes of a file belong to the fix: a new version changes more than one thing.
+    package enum Choice: Sendable, Equatable {
+        /// All.
+        case all
+        /// These, counted from 1 as `diff` without context prints them; of a reformatted file as
+        /// `ReformattedDiff` counts them.
+        case hunks([Int])
+        /// Those that lie in one of these functions, of the old text or of the new.
+        case functions([String])
     }
 
     /// The source change.
     package enum Fix: Sendable, Equatable {
         /// These files, as they are in the fixed source.
         case files([File])
+        /// These files of a fixed source whose formatting is another one: only what is not white space counts.
+        case reformatted([File])
         /// These patches of `debian/patches` of the fixed source, applied in this order.
         case patches([String])
     }
@@ -89,8 +113,14 @@ package struct Recipe: Sendable, Equatable {
     package var cves: [String]
     /// What is patched.
     package var target: ShippedObject
-    /// Shipped versions that have the hole, the preferred one first.
+    /// Versions that have the hole, the preferred one first: shipped ones, or source versions to rebuild.
     package var vulnerable: [String]
+    /// Patches of `debian/patches` of the vulnerable source that are left out to make the target; empty if the
+    /// target is the shipped one.
+    ///
+    /// For a fix whose vulnerable binary is not offered any more: the target is then a rebuild, which nobody
+    /// ships, and the live patch says so.
+    package var rebuildWithout: [String]
     /// Where the fix comes from, the preferred one first.
     package var fixed: [FixedSource]
     /// The source change.
@@ -102,13 +132,14 @@ package struct Recipe: Sendable, Equatable {
 
     /// Makes a recipe of its parts.
     package init(
-        location: Location, cves: [String], target: ShippedObject, vulnerable: [String], fixed: [FixedSource],
-        fix: Fix, partOf: String = "", probe: String = ""
+        location: Location, cves: [String], target: ShippedObject, vulnerable: [String],
+        rebuildWithout: [String] = [], fixed: [FixedSource], fix: Fix, partOf: String = "", probe: String = ""
     ) {
         self.location = location
         self.cves = cves
         self.target = target
         self.vulnerable = vulnerable
+        self.rebuildWithout = rebuildWithout
         self.fixed = fixed
         self.fix = fix
         self.partOf = partOf

@@ -7,15 +7,14 @@ import FoundationEssentials
 import Yams
 
 extension Recipe {
-    /// Reads the recipe at `…/<suite>/<source>/<id>.yaml`.
+    /// Reads the recipe at `…/<suite>/<source>/<id>.yaml`, which names one target.
     ///
     /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
     package init(path: String) throws(PreparationError) {
-        let location = try Location(path: path)
-        try self.init(text: try Recipe.text(path), location: location, file: path)
+        self = try Recipe.only(try Recipe.all(path: path), file: path)
     }
 
-    /// Reads a recipe from text.
+    /// Reads a recipe with one target from text.
     ///
     /// - Parameters:
     ///   - text: the YAML document.
@@ -23,18 +22,57 @@ extension Recipe {
     ///   - file: its name in complaints.
     /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
     package init(text: String, location: Location, file: String) throws(PreparationError) {
-        let keys: Set<String> = ["cves", "package", "vulnerable", "fixed", "fix", "part-of", "probe"]
-        let root = try StrictYAML(text: text, file: file, keys: keys).root
+        self = try Recipe.only(try Recipe.all(text: text, location: location, file: file), file: file)
+    }
 
+    /// Reads the file at `…/<suite>/<source>/<id>.yaml`: one recipe for each target that it names, in their order.
+    ///
+    /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
+    package static func all(path: String) throws(PreparationError) -> [Recipe] {
+        let location = try Location(path: path)
+        return try all(text: try Recipe.text(path), location: location, file: path)
+    }
+
+    /// Reads the recipes of a file from text: one for each target that it names, in their order.
+    ///
+    /// - Parameters:
+    ///   - text: the YAML document.
+    ///   - location: where it stands.
+    ///   - file: its name in complaints.
+    /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
+    package static func all(
+        text: String, location: Location, file: String
+    ) throws(PreparationError) -> [Recipe] {
+        let keys: Set<String> = [
+            "cves", "package", "vulnerable", "rebuild-without", "fixed", "fix", "part-of", "probe",
+        ]
+        let root = try StrictYAML(text: text, file: file, keys: keys).root
+        let targets = try targets(root)
+        var recipes: [Recipe] = []
+        for target in targets {
+            var place = location
+            if targets.count > 1 { place.identifier += "-" + target.stem }
+            recipes.append(try Recipe(root, location: place, target: target))
+        }
+        return recipes
+    }
+
+    private static func only(_ recipes: [Recipe], file: String) throws(PreparationError) -> Recipe {
+        guard recipes.count == 1 else {
+            throw PreparationError(.malformedRecipe, "\(file): one target is expected here, not \(recipes.count)")
+        }
+        return recipes[0]
+    }
+
+    private init(
+        _ root: StrictYAML.Fields, location: Location, target: ShippedObject
+    ) throws(PreparationError) {
         cves = try root.strings(try root.required("cves"), is: NameRule.cve, called: "a CVE identifier")
-        let package = try root.fields(try root.required("package"), keys: ["name", "object"])
-        target = ShippedObject(
-            package: try package.string(try package.required("name"), is: NameRule.package, called: "a package name"),
-            object: try package.string(try package.required("object"), is: NameRule.path, called: "a path in a package")
-        )
+        self.target = target
         let versions = try root.required("vulnerable")
         vulnerable = try root.strings(versions, is: NameRule.version, called: "a version")
         guard !vulnerable.isEmpty else { throw root.complaint(versions, "at least one version is needed") }
+        rebuildWithout = try Recipe.patches(root.optional("rebuild-without"), root)
         fixed = try Recipe.fixedSources(root)
         fix = try Recipe.fix(root)
         partOf = try root.optional("part-of").map { node throws(PreparationError) in try root.string(node) } ?? ""
@@ -43,6 +81,35 @@ extension Recipe {
         if case .patches = fix, fixed.contains(where: { if case .tarball = $0 { true } else { false } }) {
             throw root.complaint(root.line, "patches are found in source packages, not in an upstream tarball")
         }
+    }
+
+    /// The targets under `package`: one, or a list.
+    private static func targets(_ root: StrictYAML.Fields) throws(PreparationError) -> [ShippedObject] {
+        let node = try root.required("package")
+        let nodes: [Node]
+        if case .sequence(let sequence) = node { nodes = Array(sequence) } else { nodes = [node] }
+        var targets: [ShippedObject] = []
+        for node in nodes {
+            let fields = try root.fields(node, keys: ["name", "object", "linked"])
+            let name = try fields.required("name")
+            let object = try fields.required("object")
+            let target = ShippedObject(
+                package: try fields.string(name, is: NameRule.package, called: "a package name"),
+                object: try fields.string(object, is: NameRule.path, called: "a path in a package"),
+                linked: try fields.optional("linked").map { node throws(PreparationError) in
+                    try fields.string(node, is: NameRule.path, called: "a path in the source")
+                } ?? "")
+            guard NameRule.file(target.stem) else {
+                throw fields.complaint(object, "'\(target.stem)' cannot be part of a name")
+            }
+            guard !targets.contains(where: { $0.stem == target.stem }) else {
+                throw fields.complaint(
+                    object, "'\(target.stem)' is the name of two targets: each needs a file of its own")
+            }
+            targets.append(target)
+        }
+        guard !targets.isEmpty else { throw root.complaint(node, "at least one target is needed") }
+        return targets
     }
 
     private static func fixedSources(_ root: StrictYAML.Fields) throws(PreparationError) -> [FixedSource] {
@@ -67,7 +134,10 @@ extension Recipe {
 
     private static func fix(_ root: StrictYAML.Fields) throws(PreparationError) -> Fix {
         let node = try root.required("fix")
-        let fields = try root.fields(node, keys: ["files", "patches"])
+        let fields = try root.fields(node, keys: ["files", "patches", "reformatted"])
+        let isReformatted = try fields.optional("reformatted").map { node throws(PreparationError) in
+            try fields.flag(node)
+        }
         switch (fields.optional("files"), fields.optional("patches")) {
         case (let list?, nil):
             var files: [File] = []
@@ -79,11 +149,12 @@ extension Recipe {
                 files.append(file)
             }
             guard !files.isEmpty else { throw fields.complaint(list, "at least one file is needed") }
-            return .files(files)
+            return isReformatted == true ? .reformatted(files) : .files(files)
         case (nil, let list?):
-            let names = try fields.strings(list, is: NameRule.path, called: "the name of a patch")
-            guard !names.isEmpty else { throw fields.complaint(list, "at least one patch is needed") }
-            return .patches(names)
+            guard isReformatted == nil else {
+                throw fields.complaint(node, "only files can be reformatted, a patch says what it changes")
+            }
+            return .patches(try patches(list, fields))
         default:
             throw fields.complaint(node, "either 'files' or 'patches' is needed here")
         }
@@ -93,18 +164,35 @@ extension Recipe {
         if case .scalar = node {
             return File(path: try fields.string(node, is: NameRule.path, called: "a path in the source"))
         }
-        let entry = try fields.fields(node, keys: ["path", "hunks"])
+        let entry = try fields.fields(node, keys: ["path", "hunks", "functions"])
         let path = try entry.string(try entry.required("path"), is: NameRule.path, called: "a path in the source")
-        var hunks: [Int] = []
-        if let list = entry.optional("hunks") {
+        switch (entry.optional("hunks"), entry.optional("functions")) {
+        case (nil, nil):
+            return File(path: path)
+        case (let list?, nil):
+            var hunks: [Int] = []
             for element in try entry.list(list) {
                 let number = try entry.number(element)
                 guard number > hunks.last ?? 0 else { throw entry.complaint(element, "hunks are named in order") }
                 hunks.append(number)
             }
             guard !hunks.isEmpty else { throw entry.complaint(list, "at least one hunk is needed") }
+            return File(path: path, choice: .hunks(hunks))
+        case (nil, let list?):
+            let functions = try entry.strings(list, is: NameRule.variable, called: "the name of a function")
+            guard !functions.isEmpty else { throw entry.complaint(list, "at least one function is needed") }
+            return File(path: path, choice: .functions(functions))
+        case (_?, _?):
+            throw entry.complaint(node, "either 'hunks' or 'functions' can be named, not both")
         }
-        return File(path: path, hunks: hunks)
+    }
+
+    /// Names of patches; none if the key is not there.
+    private static func patches(_ node: Node?, _ fields: StrictYAML.Fields) throws(PreparationError) -> [String] {
+        guard let node else { return [] }
+        let names = try fields.strings(node, is: NameRule.path, called: "the name of a patch")
+        guard !names.isEmpty else { throw fields.complaint(node, "at least one patch is needed") }
+        return names
     }
 
     /// The contents of a recipe file.
@@ -160,7 +248,7 @@ extension BuildRecipe {
     /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
     package init(text: String, suite: String, source: String, file: String) throws(PreparationError) {
         let keys: Set<String> = [
-            "compiler", "build-path", "build-dependencies", "environment", "prepare", "compile",
+            "compiler", "build-path", "build-dependencies", "environment", "copies", "prepare", "compile",
         ]
         let root = try StrictYAML(text: text, file: file, keys: keys).root
         let any: (String) -> Bool = { _ in true }
@@ -184,11 +272,29 @@ extension BuildRecipe {
             dependencies: try root.optional("build-dependencies").map { node throws(PreparationError) in
                 try root.strings(node, is: NameRule.package, called: "a package name")
             } ?? [],
-            environment: environment,
+            environment: environment, copies: try BuildRecipe.copies(root),
             prepare: try root.optional("prepare").map { node throws(PreparationError) in
                 try root.strings(node, is: any, called: "a command")
             } ?? [],
             compile: try root.strings(compile, is: any, called: "a command"))
         guard !self.compile.isEmpty else { throw root.complaint(compile, "at least one command is needed") }
+    }
+
+    /// The mapping `copies`: a directory, and what it is a copy of (`.` for the whole tree).
+    private static func copies(_ root: StrictYAML.Fields) throws(PreparationError) -> [Copy] {
+        guard let node = root.optional("copies") else { return [] }
+        let fields = try StrictYAML.Fields(file: root.file, node: node, keys: nil)
+        var copies: [Copy] = []
+        for (directory, value) in fields.nodes.sorted(by: { $0.key < $1.key }) {
+            guard NameRule.path(directory) else {
+                throw fields.complaint(value, "'\(directory)' is not a path in the source")
+            }
+            let original = try fields.string(value)
+            guard original == "." || NameRule.path(original) else {
+                throw fields.complaint(value, "'\(original)' is neither a path in the source nor '.'")
+            }
+            copies.append(Copy(directory: directory, original: original == "." ? "" : original))
+        }
+        return copies
     }
 }

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+import DWARF
 import ELF
 import FoundationEssentials
 import PatchBuilding
@@ -82,12 +83,22 @@ import Testing
         }
     }
 
-    @Test("A source whose own types change is named as a header is") func ownType() async throws {
+    @Test("What is compared describes types that nothing uses; what is matched is built as the package was")
+    func types() async throws {
         try await withTemporaryDirectory { directory in
-            let plume = try await PlumePackage(
-                in: directory,
-                changes: ["src/two.c": "struct own { int b, a; };\nconst char *two(void) { return \"\"; }\n"])
-            #expect(try await plume.prepare(["src/two.c"]).touchedHeaders == ["src/two.c"])
+            let changes = ["src/two.c": "struct own { int b, a; };\nconst char *two(void) { return \"\"; }\n"]
+            let plume = try await PlumePackage(in: directory, changes: changes)
+            let fix = try await plume.prepare(["src/two.c"])
+            #expect(fix.touchedHeaders.isEmpty)
+            let object = try #require(fix.objects.first)
+            func own(_ bytes: [UInt8]) throws -> [Member] {
+                let information = try DebugInformation(ELFFile(bytes))
+                let type = try information.namedTypes.first { try information.name(of: $0) == "own" }
+                return try type.map { try information.members(of: $0) } ?? []
+            }
+            #expect(try own(object.pre).map(\.name) == ["a"])
+            #expect(try own(object.post).map(\.name) == ["b", "a"])
+            #expect(try own(object.prePlain).isEmpty)
         }
     }
 

@@ -123,7 +123,7 @@ struct PlumePackage {
         try await FixPreparation.prepare(recipe: recipe(files), build: build, cache: cache)
     }
 
-    private static func write(_ files: [String: String], to directory: String) async throws {
+    static func write(_ files: [String: String], to directory: String) async throws {
         for (path, text) in files {
             let url = URL(filePath: "\(directory)/\(path)")
             try FileManager.default.createDirectory(
@@ -132,7 +132,7 @@ struct PlumePackage {
         }
     }
 
-    private static func store(
+    static func store(
         _ files: [String: String], as name: String, top: String, in slot: String, _ directory: String
     ) async throws {
         let scratch = "\(directory)/\(name).contents"

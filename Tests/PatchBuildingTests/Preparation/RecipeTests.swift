@@ -36,7 +36,7 @@ import Testing
         #expect(recipe.target == Recipe.ShippedObject(package: "libplume1", object: "usr/lib/libplume.so.1"))
         #expect(recipe.vulnerable == ["1.0-1", "1.0-1~deb12u1"])
         #expect(recipe.fixed == [.tarball("1.1")])
-        #expect(recipe.fix == .files([.init(path: "src/a.c"), .init(path: "src/b.c", hunks: [1, 3])]))
+        #expect(recipe.fix == .files([.init(path: "src/a.c"), .init(path: "src/b.c", choice: .hunks([1, 3]))]))
         #expect(recipe.partOf == "one half")
         #expect(recipe.probe == "the answer is 41")
     }
@@ -48,6 +48,31 @@ import Testing
         let recipe = try read(text)
         #expect(recipe.fixed == [.source("1.0-2"), .source("1.0-3")])
         #expect(recipe.fix == .patches(["CVE-2026-12345.patch"]))
+    }
+
+    @Test("Several targets give a recipe each, and a name each") func targets() throws {
+        let text = Self.good.replacing(
+            "  name: libplume1\n  object: usr/lib/libplume.so.1",
+            with: """
+                  - name: libplume1
+                    object: usr/lib/libplume.so.1
+                  - name: libplume1
+                    object: usr/lib/libplume-tail.so.1
+                    linked: build/tail/.libs/libplume.so.1
+                """)
+        let location = Recipe.Location(suite: "bookworm", source: "plume", identifier: "x")
+        let recipes = try Recipe.all(text: text, location: location, file: "x.yaml")
+        #expect(recipes.map(\.location.identifier) == ["x-libplume", "x-libplume-tail"])
+        #expect(recipes.map(\.target.linked) == ["", "build/tail/.libs/libplume.so.1"])
+        #expect(recipes.allSatisfy { $0.cves == ["CVE-2026-12345"] && $0.probe == "the answer is 41" })
+        #expect(try Recipe.all(text: Self.good, location: location, file: "x.yaml").map(\.location.identifier) == ["x"])
+        // Where one is expected, several are not silently one.
+        #expect(throws: PreparationError.self) { try read(text) }
+        let twice = text.replacing("libplume-tail.so.1", with: "other/libplume.so.1")
+        let error = try #require(throws: PreparationError.self) {
+            try Recipe.all(text: twice, location: location, file: "x.yaml")
+        }
+        #expect(error.reason.hasPrefix("x.yaml:6: 'libplume' is the name of two targets"))
     }
 
     /// {what to replace, by what, line of the complaint, a word of it}
@@ -110,17 +135,30 @@ import Testing
             build-dependencies: [gcc, make]
             environment:
               A_B: c d
+            copies:
+              build/one: .
+              src: plume/lib
             prepare: [mkdir build]
             compile: [make -C build]
             """
         let build = try BuildRecipe(text: text, suite: "bookworm", source: "plume", file: "build.yaml")
         #expect(build.buildPath == "/build/{source}-{upstream}")
         #expect(build.environment == ["A_B": "c d"])
+        #expect(build.places(of: "plume/lib/a.c") == ["plume/lib/a.c", "build/one/plume/lib/a.c", "src/a.c"])
+        #expect(build.places(of: "plume/library/a.c") == ["plume/library/a.c", "build/one/plume/library/a.c"])
         #expect(build.prepare == ["mkdir build"])
         #expect(build.compile == ["make -C build"])
         let error = try #require(throws: PreparationError.self) {
             try BuildRecipe(text: text + "\nsteps: []", suite: "bookworm", source: "plume", file: "build.yaml")
         }
-        #expect(error.reason.hasPrefix("build.yaml:8: "))
+        #expect(error.reason.hasPrefix("build.yaml:11: "))
+        for copies in ["../src: .", "src: ../plume", "src: /"] {
+            let error = try #require(throws: PreparationError.self) {
+                try BuildRecipe(
+                    text: "compile: [make]\ncopies:\n  \(copies)", suite: "bookworm", source: "plume",
+                    file: "build.yaml")
+            }
+            #expect(error.reason.hasPrefix("build.yaml:3: "), "\(error)")
+        }
     }
 }

@@ -4,23 +4,23 @@
 //===----------------------------------------------------------------------===//
 
 import Approval
-import Commands
+package import Commands
 import PatchBuilding
-import StrictJSON
+package import StrictJSON
 
 /// What `build` says.
-struct BuildReport {
+package struct BuildReport {
     private let results: [BuildResult]
     private let isExplaining: Bool
 
     /// Makes a report.
-    init(_ results: [BuildResult], isExplaining: Bool) {
+    package init(_ results: [BuildResult], isExplaining: Bool) {
         self.results = results
         self.isExplaining = isExplaining
     }
 
     /// 1 if anything failed, else 2 if anything was refused, else 0.
-    var exitCode: ExitCode {
+    package var exitCode: ExitCode {
         if results.contains(where: { $0.failure != nil }) { return .failed }
         return results.contains { $0.outcome?.patch == nil } ? .refused : .done
     }
@@ -34,7 +34,7 @@ struct BuildReport {
     }
 
     /// The document `moult.build/1`.
-    var json: JSONValue {
+    package var json: JSONValue {
         [
             "schema": "moult.build/1",
             "verdict": verdict.map(JSONValue.string) ?? .null,
@@ -43,19 +43,21 @@ struct BuildReport {
         ]
     }
 
-    private static func json(_ result: BuildResult) -> JSONValue {
+    static func json(_ result: BuildResult) -> JSONValue {
         var costs = JSONObject()
         for cost in result.prepared?.costs ?? [] { costs[cost.step] = .integer(Int(cost.seconds * 1000)) }
         let outcome = result.outcome
         return [
             "recipe": .string(result.recipe),
             "id": result.identifier.map(JSONValue.string) ?? .null,
+            "target": result.target.map { ["package": .string($0.package), "object": .string($0.object)] } ?? .null,
             "verdict": outcome.map { .string($0.judgement.word) } ?? .null,
             "reasons": .array(outcome?.judgement.reasons.map(json) ?? []),
             "functions": .array(outcome?.functions.map(json) ?? []),
             "file": result.file.map(JSONValue.string) ?? .null,
             "digest": result.digest.map { .string($0.hexadecimal) } ?? .null,
             "picked": result.prepared.map { .string($0.offer.summary) } ?? .null,
+            "rebuilt-without": .array((result.prepared?.offer.rebuiltWithout ?? []).map(JSONValue.string)),
             "compiler": result.prepared.map { .string($0.compiler) } ?? .null,
             "cpu-milliseconds": .object(costs),
             "failure": result.failure?.members ?? .null,
@@ -79,7 +81,7 @@ struct BuildReport {
     }
 
     /// The same as lines for people.
-    var lines: [String] { results.flatMap(lines) }
+    package var lines: [String] { results.flatMap(lines) }
 
     private func lines(_ result: BuildResult) -> [String] {
         let name = result.identifier ?? result.recipe

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-import PatchBuilding
+package import PatchBuilding
 
 // What a person can do about each reason. Each switch names every case: a new reason does not compile without
 // its remedy. The table in Documentation/command-line.md has the same reasons.
@@ -13,12 +13,13 @@ private let review = "Let a person read the change; until then restart the progr
 
 extension Reason.Code {
     /// What a person can do.
-    var remedy: String {
+    package var remedy: String {
         switch self {
         case .functionsDependOnEachOther:
             "Nothing is left to do: it is applied when no old function is on any stack."
-        case .changedData, .newWritableData, .newDataWithAddresses, .removedData, .headerTouched, .ambiguousName,
-            .newFunctionAddress, .removedFunction, .startOrEndCode:
+        case .changedData, .newWritableData, .newDataWithAddresses, .removedData, .changedLayout, .headerTouched,
+            .buildFileTouched,
+            .ambiguousName, .newFunctionAddress, .removedFunction, .startOrEndCode:
             review
         case .unresolvedSymbol, .threadLocalStorage, .exceptionHandling, .assembler, .indirectFunction, .tooShort,
             .branchIntoEntry, .prologueNotRelocatable, .entryCrossesPage, .splitFunction, .callerAddress:
@@ -35,7 +36,7 @@ extension Reason.Code {
 
 extension PatchBuildingError.Code {
     /// What a person can do.
-    var remedy: String {
+    package var remedy: String {
         switch self {
         case .malformedObject: "Remove the cache (make clean-cache) and build again; report it if it stays."
         case .linkTimeOptimised: "None here: restart with the fixed package."
@@ -48,7 +49,7 @@ extension PatchBuildingError.Code {
 
 extension PreparationError.Code {
     /// What a person can do.
-    var remedy: String {
+    package var remedy: String {
         switch self {
         case .malformedRecipe: "Correct the recipe at the line that is named."
         case .noPackageSource: "Add the distribution's archive for the suite to apt's sources."
@@ -64,6 +65,7 @@ extension PreparationError.Code {
         case .targetNotBuilt: "Check that build.yaml builds the object that the recipe names."
         case .fixNotCompiled: "Check the files of the fix: none of them goes into this target."
         case .nothingToFix: "Check the versions in the recipe: the files are equal in both."
+        case .notOnlyFormatting: "Report it with the file's name; the fix can still be given as a patch."
         case .cacheBusy: "Wait for the other build, or set MOULT_CACHE to another directory."
         case .systemFailed: "Check disk space and permissions of the cache directory."
         }

@@ -12,3 +12,8 @@ extension [UInt8] {
         }.joined()
     }
 }
+
+extension UInt64 {
+    /// The number as addresses are written.
+    package var hexadecimal: String { "0x" + String(self, radix: 16) }
+}
