@@ -20,7 +20,7 @@ package enum MutationClass: String, Sendable, CaseIterable {
     /// Whether it must never be applied without a person's decision.
     package var isNeverAutomatic: Bool {
         switch self {
-        case .fieldOrder, .initialiser, .inlineFunction: true
+        case .fieldOrder, .initialiser: true
         default: false
         }
     }
