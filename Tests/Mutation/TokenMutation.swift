@@ -20,7 +20,7 @@ package enum MutationClass: String, Sendable, CaseIterable {
     /// Whether it must never be applied without a person's decision.
     package var isNeverAutomatic: Bool {
         switch self {
-        case .fieldOrder, .initialiser, .inlineFunction: true
+        case .fieldOrder, .initialiser: true
         default: false
         }
     }
@@ -37,10 +37,14 @@ package enum TokenMutation {
     ) -> String? {
         switch kind {
         case .constant:
-            return pick(in: function, of: source, using: &generator) { source.tokens[$0].kind == .decimal }
-                .flatMap { index in
-                    Int(source.text(index)).map { source.replacing(source.tokens[index].range, with: String($0 + 1)) }
-                }
+            // One more in a label may be another label, and the initialiser of a variable that lasts is data.
+            return pick(in: function, of: source, using: &generator) { index in
+                source.tokens[index].kind == .decimal && source.text(index - 1) != "case"
+                    && !(index > 3 && source.text(index - 4) == "static")
+            }
+            .flatMap { index in
+                Int(source.text(index)).map { source.replacing(source.tokens[index].range, with: String($0 + 1)) }
+            }
         case .condition:
             // `<` and `>` with a type before or an operator of shifting are others.
             return pick(in: function, of: source, using: &generator) { conditions[source.text($0)] != nil }
@@ -69,7 +73,7 @@ package enum TokenMutation {
     package static func isCall(_ index: Int, in source: TokenizedSource) -> Bool {
         let keywords: Set<String> = ["if", "while", "for", "switch", "return", "sizeof", "int", "void"]
         return source.tokens[index].kind == .identifier && index + 1 < source.tokens.count
-            && source.text(index + 1) == "(" && !keywords.contains(source.text(index))
+            && source.isSymbol(index + 1, "(") && !keywords.contains(source.text(index))
     }
 
     private static func pick(

@@ -19,7 +19,8 @@ package struct TokenizedSource: Sendable {
     package let bytes: [UInt8]
     package private(set) var tokens: [Token] = []
 
-    private static let operations = ["==", "!=", "<=", ">=", "<<", ">>", "->", "&&", "||", "++", "--"]
+    private static let operations = Set(
+        ["==", "!=", "<=", ">=", "<<", ">>", "->", "&&", "||", "++", "--"].map { Array($0.utf8) })
 
     package init(_ text: String) {
         bytes = Array(text.utf8)
@@ -44,6 +45,11 @@ package struct TokenizedSource: Sendable {
     /// The text of a token.
     package func text(_ index: Int) -> String { String(decoding: bytes[tokens[index].range], as: UTF8.self) }
 
+    /// Whether a token is an operator or a bracket of one character.
+    package func isSymbol(_ index: Int, _ character: Unicode.Scalar) -> Bool {
+        tokens[index].range.count == 1 && bytes[tokens[index].range.lowerBound] == UInt8(ascii: character)
+    }
+
     /// The text with bytes replaced.
     package func replacing(_ range: Range<Int>, with new: String) -> String {
         String(decoding: bytes[..<range.lowerBound] + Array(new.utf8) + bytes[range.upperBound...], as: UTF8.self)
@@ -65,7 +71,7 @@ package struct TokenizedSource: Sendable {
             }
             return
         }
-        let pair = String(decoding: bytes[start..<min(start + 2, bytes.count)], as: UTF8.self)
+        let pair = [UInt8](bytes[start..<min(start + 2, bytes.count)])
         position += Self.operations.contains(pair) ? 2 : 1
         tokens.append(Token(kind: .operation, range: start..<position))
     }
@@ -126,17 +132,15 @@ extension TokenizedSource {
         var start = 0
         var name: String?
         for index in tokens.indices {
-            switch text(index) {
-            case "{":
+            if isSymbol(index, "{") {
                 if depth == 0 {
                     start = index
-                    name = index > 0 && text(index - 1) == ")" ? nameBefore(index - 1) : nil
+                    name = index > 0 && isSymbol(index - 1, ")") ? nameBefore(index - 1) : nil
                 }
                 depth += 1
-            case "}":
+            } else if isSymbol(index, "}") {
                 depth -= 1
                 if depth == 0, let name { result.append(Function(name: name, body: start..<(index + 1))) }
-            default: break
             }
         }
         return result
@@ -147,8 +151,8 @@ extension TokenizedSource {
         var depth = 0
         var index = end
         while index > 0 {
-            if text(index) == ")" { depth += 1 }
-            if text(index) == "(" { depth -= 1 }
+            if isSymbol(index, ")") { depth += 1 }
+            if isSymbol(index, "(") { depth -= 1 }
             index -= 1
             if depth == 0 { return tokens[index].kind == .identifier ? text(index) : nil }
         }
@@ -159,8 +163,8 @@ extension TokenizedSource {
     package func closing(_ open: Int) -> Int? {
         var depth = 0
         for index in open..<tokens.count {
-            if text(index) == "(" { depth += 1 }
-            if text(index) == ")" {
+            if isSymbol(index, "(") { depth += 1 }
+            if isSymbol(index, ")") {
                 depth -= 1
                 if depth == 0 { return index }
             }

@@ -79,7 +79,8 @@ struct DiffJudge {
     /// Notes names that the fix defines in an object and that the target had from elsewhere (another library, a
     /// weak definition): who uses them is the same, byte for byte, and would go on with the other one.
     mutating func judgeNewNames(_ diff: ObjectDiff, object: String, files: [ObjectFile]) {
-        let before = Set(diff.pre.object.symbols.filter { $0.section != nil || $0.isCommon }.map(\.name))
+        judgeCommonBlocks(diff, object: object)
+        let before = Set(diff.pre.object.symbols.filter { $0.section != nil }.map(\.name))
         for symbol in diff.post.object.symbols
         where !symbol.isLocal && !before.contains(symbol.name) && !symbol.name.isEmpty {
             // Of what is in a group (templates, inline functions) all definitions are the same.
@@ -93,6 +94,16 @@ struct DiffJudge {
             note(
                 .ambiguousName, symbol.name,
                 "The fix defines \(symbol.name) in \(object); the target uses one that is defined elsewhere.")
+        }
+    }
+
+    /// Notes blocks that the linker makes room for (`-fcommon`) and that have another size after the fix.
+    private mutating func judgeCommonBlocks(_ diff: ObjectDiff, object: String) {
+        for symbol in diff.post.object.symbols where symbol.isCommon {
+            let old = diff.pre.object.symbols.first { $0.isCommon && $0.name == symbol.name }
+            // The value is the alignment.
+            guard let old, old.size != symbol.size || old.value != symbol.value else { continue }
+            note(.changedData, symbol.name, "The fix changes the size of the common block \(symbol.name) of \(object).")
         }
     }
 

@@ -28,7 +28,7 @@ extension Linker {
             destination = local(
                 item, unit: number, use: .address, offset: symbol.value, isLiteral: false, owner: owner
             )?.moved(by: symbol.value)
-        } else if resolver.isExported(symbol.baseName) {
+        } else if resolver.isInterposable(symbol.baseName) {
             note(
                 .unresolvedSymbol, symbol.baseName,
                 "\(owner) takes the address of \(symbol.baseName), which another object may replace and for which the target has no GOT slot."

@@ -56,6 +56,8 @@ struct ShippedBinary: Sendable {
     let isPositionIndependent: Bool
     /// Whether all addresses are resolved before the program runs (`-z now`).
     let bindsNow: Bool
+    /// Whether it looks for its own symbols in itself first (`-Bsymbolic`).
+    let isSymbolic: Bool
     /// Whether it is a program, and not a library: its thread-local variables lie next to the thread pointer.
     let isExecutable: Bool
     /// The template of its thread-local variables; nil where it has none.
@@ -98,7 +100,7 @@ struct ShippedBinary: Sendable {
             sections = try Self.readSections(image)
             (frames, functions) = try Self.readFunctions(image)
             let identity = try Self.readIdentity(image)
-            (soname, bindsNow) = (identity.soname, identity.bindsNow)
+            (soname, bindsNow, isSymbolic) = (identity.soname, identity.bindsNow, identity.isSymbolic)
             isExecutable = file.header.type == .executable || identity.isProgram
             threadLocalBlock = try ThreadLocalBlock.read(image, limit: Self.limit)
             (exports, dynamicRelocations) = try Self.readDynamic(image, threadLocals: threadLocalBlock)
@@ -230,14 +232,16 @@ struct ShippedBinary: Sendable {
 
     private static func readIdentity(
         _ image: borrowing ELFImage
-    ) throws(ELFError) -> (soname: String?, bindsNow: Bool, isProgram: Bool) {
-        guard let dynamic = try image.dynamic else { return (nil, true, true) }
+    ) throws(ELFError) -> (soname: String?, bindsNow: Bool, isSymbolic: Bool, isProgram: Bool) {
+        guard let dynamic = try image.dynamic else { return (nil, true, false, true) }
         let flags = try dynamic.value(.flags) ?? 0
         let flags1 = try dynamic.value(.flags1) ?? 0
         let bindNow = try dynamic.value(.bindNow)
-        // DF_BIND_NOW, DF_1_NOW, DF_1_PIE (gABI, "Dynamic Section").
+        // DF_BIND_NOW, DF_1_NOW, DF_SYMBOLIC, DF_1_PIE (gABI, "Dynamic Section").
+        let symbolic = try dynamic.value(.symbolic)
         return (
-            try dynamic.soname(), bindNow != nil || flags & 0x8 != 0 || flags1 & 0x1 != 0, flags1 & 0x0800_0000 != 0
+            try dynamic.soname(), bindNow != nil || flags & 0x8 != 0 || flags1 & 0x1 != 0,
+            symbolic != nil || flags & 0x2 != 0, flags1 & 0x0800_0000 != 0
         )
     }
 

@@ -26,7 +26,6 @@ struct AttackTests {
             defer { fixture.remove() }
             let outcome = try fixture.outcome([
                 Edit("first.c", "x * 3 + 1", "(x * 3) ^ (x << 2) * (x | 5) + (x * 7) * (x - 3)"),
-                Edit("first.c", "r + b * c + a; }\nint", "r + b * c + a; }\nint"),
                 Edit("first.c", "int r = middle(a); return r + b * c + a;", "int r = middle(a); return r + b * c - a;"),
             ])
             #expect(outcome.judgement.word == word, "\(flags): \(outcome.judgement)")
@@ -39,7 +38,7 @@ struct AttackTests {
             #define _GNU_SOURCE
             #include <dlfcn.h>
             int next_pid(int x) { int (*next)(void) = dlsym(RTLD_NEXT, "getpid"); return next ? x : -1; }
-            int plain(int x) { return x * 5; }
+            int plain(int x) { return x * 5 + (x >> 3); }
             """
         for flags in [[], ["-fno-plt"]] {
             let fixture = try SourceFixture(source, flags: flags)
@@ -125,7 +124,7 @@ struct AttackTests {
             static int moving = 3;
             int move(int x) { return moving = x; }
             int moved(int x) { return moving + x; }
-            int plain(int x) { return x * 5; }
+            int plain(int x) { return x * 5 + (x >> 3); }
             """
         let fixture = try SourceFixture(source)
         defer { fixture.remove() }
@@ -134,19 +133,32 @@ struct AttackTests {
             [Edit("first.c", "limit = 10", "limit = 12")], functions: ["above", "below"],
             [.call("below", 11), .call("above", 11)])
         // It is written now, so it is a variable now.
-        try fixture.refuse([Edit("first.c", "return x * 5;", "limit = x; return x * 5;")], .newWritableData)
+        try fixture.refuse([Edit("first.c", "return x * 5 +", "limit = x; return x * 5 +")], .newWritableData)
         // It is not written any more, so it is gone.
         let gone = try fixture.outcome("return moving = x;", "return x;")
         #expect(gone.judgement.word == "review", "\(gone.judgement)")
     }
 
-    @Test("Common blocks are not bound by guess")
+    @Test("A common block is the target's own, unless the fix makes another of it")
     func commonBlock() throws {
         let fixture = try SourceFixture(
-            "int block; int use(int x) { return block + x; }\nint plain(int x) { return x * 5; }", flags: ["-fcommon"])
+            "int block; int put(int x) { return block = x; }\nint use(int x) { return block + x; }\nint plain(int x) { return x * 5; }",
+            flags: ["-fcommon"])
         defer { fixture.remove() }
-        let outcome = try fixture.outcome("block + x", "block + x * 2")
-        #expect(outcome.judgement.word != "automatic", "\(outcome.judgement)")
+        try fixture.prove(
+            [Edit("first.c", "block + x", "block + x * 2")], functions: ["use"], [.call("put", 4), .call("use", 3)])
+        // The old one is too small for what the new function reads.
+        try fixture.refuse(
+            [
+                Edit("first.c", "int block;", "int block[4];"), Edit("first.c", "block = x", "block[0] = x"),
+                Edit("first.c", "block + x", "block[x & 3] + x"),
+            ], .changedData)
+        try fixture.refuse(
+            [
+                Edit("first.c", "int block;", "int block[4] = {1, 2, 3, 4};"),
+                Edit("first.c", "block = x", "block[0] = x"),
+                Edit("first.c", "block + x", "block[x & 3] + x"),
+            ], .ambiguousName)
     }
 
     @Test("A constructor, and what only it calls")

@@ -18,9 +18,9 @@ struct DataTests {
         static int add(int x) { return x + 1; }
         static int twice(int x) { return x * 2; }
         struct method { const char *name; operation run; };
-        static const struct method methods[] = {{"add", add}, {"twice", twice}};
-        static struct method chosen = {"chosen", add};
-        static int limits[] = {4, 8};
+        const struct method methods[] = {{"add", add}, {"twice", twice}};
+        struct method chosen = {"chosen", add};
+        int limits[] = {4, 8};
         int configured = 12;
         int counting(int x) { static int calls = 3; return ++calls * x; }
         int other_counting(int x) { static int calls = 70; return --calls - x; }
@@ -157,11 +157,17 @@ struct DataTests {
     func constness() throws {
         let fixture = try Self.fixture.get()
         for edit in [
-            Edit("first.c", "static int limits[]", "static const int limits[]"),
-            Edit("first.c", "static const struct method methods", "static struct method methods"),
+            Edit("first.c", "int limits[]", "const int limits[]"),
+            Edit("first.c", "const struct method methods", "struct method methods"),
         ] {
             let outcome = try fixture.outcome([edit, Edit("first.c", "limits[x & 1]", "limits[x & 1] + 1")])
             #expect(outcome.judgement.word == "review", "\(edit.new): \(outcome.judgement)")
         }
+        // The old one cannot be written.
+        try fixture.refuse(
+            [
+                Edit("first.c", "const struct method methods", "struct method methods"),
+                Edit("first.c", "return x * 11;", "methods[0].name = \"plus\"; return x * 11;"),
+            ], .changedData)
     }
 }

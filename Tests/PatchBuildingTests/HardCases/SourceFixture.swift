@@ -187,16 +187,14 @@ struct SourceFixture: Sendable {
     ) throws {
         // g++ would add libraries that C does not need; the driver's process has them if the target asks.
         let compiler = inputs.contains { $0.contains(".cc.") } ? "g++" : "gcc"
+        var command = [compiler, "-Wl,--build-id=sha1", "-o", output.path] + inputs
         switch kind {
-        case .library:
-            try CommandLineTool.run(
-                [compiler, "-shared", "-Wl,-soname,libtarget.so.1", "-Wl,--build-id=sha1"] + flags
-                    + ["-o", output.path] + inputs, in: place)
+        case .library: command += ["-shared", "-Wl,-soname,libtarget.so.1"]
         case .program(let options):
-            try CommandLineTool.run(
-                [compiler, "-rdynamic", "-Wl,--build-id=sha1"] + options + flags + ["-o", output.path] + inputs
-                    + [try PatchDriver.object(in: place, flags: options).path, "-lpthread"], in: place)
+            command += ["-rdynamic", try PatchDriver.object(in: place, flags: options).path, "-lpthread"] + options
         }
+        // Libraries among the flags stand behind what needs them.
+        try CommandLineTool.run(command + flags, in: place)
     }
 
     /// Addresses of functions and data by `nm`.

@@ -29,11 +29,11 @@ enum MutableSources {
         static const int scales[8] = {11, 13, 17, 19, 23, 29, 31, 37};
         int preen(int x) {
             int sum = 2;
-            for (int i = 0; i < 6; i++) { sum = sum * 3 + shades[(x + i) & 7]; if (sum > 900) sum = sum - 700; }
+            for (int i = 0; i < 6; i++) { sum = sum * 3 + shades[(x + i) & 0x7]; if (sum > 900) sum = sum - 700; }
             return sum + mix(x, 5);
         }
         int fledge(int x) {
-            int state = x & 15;
+            int state = x & 0xf;
             if (state == 4) return spread(x) + 8;
             if (state > 9) return weigh(x) * 2;
             return fold(state, 6) - 1;
@@ -41,11 +41,11 @@ enum MutableSources {
         static int trim(int x) { return x < 12 ? x + 3 : x - 9; }
         static __attribute__((noinline)) int weigh(int x) {
             int total = moults;
-            for (int i = 0; i < 4; i++) total = total ^ (scales[(x + i) & 7] << 2);
+            for (int i = 0; i < 4; i++) total = total ^ (scales[(x + i) & 0x7] << 2);
             return total;
         }
         int roost(int x) {
-            switch (x & 7) {
+            switch (x & 0x7) {
             case 0: return trim(x) + 10; case 1: return weigh(3); case 2: return clamp(x) * 7; case 3: return mix(2, x);
             case 4: return 55; case 5: return trim(x + 4) ^ 6;
             }
@@ -68,14 +68,14 @@ enum MutableSources {
         int measure(int x); int age(int x); int compare(int x); int sort(int x); int choose(int x);
         static int rank(const struct plume *p);
         int mix(int a, int b) { int r = a * 7 + b; if (r > 300) r = r - 250; return r ^ tuning; }
-        int spread(int x) { int r = 1; for (int i = 0; i < 7; i++) r = r * 2 + widths[(x ^ i) & 7]; return r & 4095; }
-        int measure(int x) { return stock[x & 3].length * 3 + stock[x & 3].width - widths[x & 7]; }
-        int age(int x) { stock[x & 3].age = stock[x & 3].age + 2; return stock[x & 3].age * 10 + stock[x & 3].barbs; }
+        int spread(int x) { int r = 1; for (int i = 0; i < 7; i++) r = r * 2 + widths[(x ^ i) & 0x7]; return r & 4095; }
+        int measure(int x) { return stock[x & 0x3].length * 3 + stock[x & 0x3].width - widths[x & 0x7]; }
+        int age(int x) { stock[x & 0x3].age = stock[x & 0x3].age + 2; return stock[x & 0x3].age * 10 + stock[x & 0x3].barbs; }
         static int rank(const struct plume *p) { return p->length * 2 + p->colour > 30 ? p->barbs + 1 : p->width - 4; }
-        int compare(int x) { return rank(&stock[x & 3]) - rank(&stock[(x + 1) & 3]); }
+        int compare(int x) { return rank(&stock[x & 0x3]) - rank(&stock[(x + 1) & 0x3]); }
         int sort(int x) {
             int best = 0;
-            for (int i = 1; i < 4; i++) if (rank(&stock[i]) >= rank(&stock[best])) best = i;
+            for (int i = 1; i < 4; i++) if (rank(&stock[i & 0x3]) >= rank(&stock[best & 0x3])) best = i;
             return best * 8 + mix(x, 2);
         }
         int choose(int x) { if (x != 6 && x <= 31) return blend(x, 4) + 2; return parity(x) + clamp(x) * 2; }
@@ -92,12 +92,12 @@ enum MutableSources {
         static const operation operations[4] = {twice, half, same, twice};
         int fold(int a, int b) { int r = b; for (int i = 0; i < 3; i++) r = r * 5 + (a >> i); return r % 1009; }
         int local_mix(int a, int b) { int r = a ^ (b << 3); if (r < 25) r = r + 60; return r * 3 - b; }
-        int apply(int x) { return operations[x & 3](x) + 4; }
+        int apply(int x) { return operations[x & 0x3](x) + 4; }
         int count(int x) { static int calls = 1; calls = calls + 3; return calls * 2 + (x & 1); }
-        int label(int x) { const char *text = x > 16 ? "primary" : "secondary"; return text[x & 3] + 7; }
+        int label(int x) { const char *text = x > 16 ? "primary" : "secondary"; return text[x & 0x3] + 7; }
         int walk(int x) {
-            int position = x & 31, steps = 0;
-            do { position = (position * 5 + 3) & 31; steps++; } while (position != 8 && steps < 40);
+            int position = x & 0x1f, steps = 0;
+            do { position = (position * 5 + 3) & 0x1f; steps++; } while (position != 8 && steps < 40);
             return steps + fold(x, 2) * 3;
         }
         int tail(int x) { return fold(x + 1, 11); }

@@ -21,6 +21,10 @@ struct Mutator {
     private var generator = SeededGenerator(seed: 20_260_101)
     private var seen: Set<String> = []
     private let files = MutableSources.files
+    private let sources = MutableSources.files.map { TokenizedSource($0.text) }
+    private let functions: [[TokenizedSource.Function]]
+
+    init() { functions = sources.map(\.functions) }
 
     /// As many different changes of each class as it names.
     mutating func mutants(_ counts: [(MutationClass, Int)]) -> [Mutant] {
@@ -50,12 +54,12 @@ struct Mutator {
     }
 
     private mutating func inFunction(_ kind: MutationClass, file: Int) -> Mutant? {
-        let source = TokenizedSource(files[file].text)
-        guard let function = source.functions.randomElement(using: &generator) else { return nil }
+        let source = sources[file]
+        guard let function = functions[file].randomElement(using: &generator) else { return nil }
         let edit = kind == .inlineFunction ? MutationClass.constant : kind
         guard let text = TokenMutation.apply(edit, to: function, of: source, using: &generator) else { return nil }
         return mutant(
-            kind, [(file, text)], mayChange: callers(of: function.name), "\(files[file].name): \(function.name)")
+            kind, [(file, text)], mayChange: reach(of: function, in: source), "\(files[file].name): \(function.name)")
     }
 
     private func mutant(
@@ -66,15 +70,22 @@ struct Mutator {
         return Mutant(kind: kind, files: files, mayChange: mayChange, text: text)
     }
 
+    /// A function, all that call it, and all that call what it calls: of a static function there is one clone less or
+    /// more where one of its callers asks for another thing.
+    private func reach(of function: TokenizedSource.Function, in source: TokenizedSource) -> Set<String> {
+        function.body.reduce(into: callers(of: function.name)) { result, index in
+            if TokenMutation.isCall(index, in: source) { result.formUnion(callers(of: source.text(index))) }
+        }
+    }
+
     /// A function and all that call it, directly or not, in any file.
     private func callers(of name: String) -> Set<String> {
         var result: Set<String> = [name]
         var isGrowing = true
         while isGrowing {
             isGrowing = false
-            for file in files {
-                let source = TokenizedSource(file.text)
-                for function in source.functions where !result.contains(function.name) {
+            for (source, functions) in zip(sources, functions) {
+                for function in functions where !result.contains(function.name) {
                     let calls = function.body.contains { index in
                         TokenMutation.isCall(index, in: source) && result.contains(source.text(index))
                     }
@@ -103,8 +114,8 @@ struct Mutator {
     /// A number in the initialiser of a variable or constant at the outermost level.
     private mutating func initialiser() -> Mutant? {
         let file = 1 + Int(generator.next() % 2)
-        let source = TokenizedSource(files[file].text)
-        let inside = source.functions.map(\.body)
+        let source = sources[file]
+        let inside = functions[file].map(\.body)
         let places = source.tokens.indices.filter { index in
             source.tokens[index].kind == .decimal && !inside.contains { $0.contains(index) }
                 && ["{", ",", "="].contains(source.text(index - 1))
@@ -122,8 +133,7 @@ struct Mutator {
         guard let name = names.randomElement(using: &generator) else { return nil }
         let value = Int(generator.next() % 90)
         var texts: [(Int, String)] = []
-        for (index, file) in files.enumerated() {
-            let source = TokenizedSource(file.text)
+        for (index, source) in sources.enumerated() {
             var text = source.bytes
             for token in source.tokens.indices.reversed()
             where source.text(token) == name && TokenMutation.isCall(token, in: source) {
