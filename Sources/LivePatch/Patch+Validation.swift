@@ -45,10 +45,11 @@ extension Patch {
                 target.name, target.package, target.packageVersion, provenance.partOf, provenance.source,
                 provenance.suite,
                 provenance.vulnerableVersion, provenance.fixedVersion,
-            ] + provenance.cves + provenance.reasons + provenance.inputs
+            ] + provenance.cves + provenance.reasons + provenance.inputs + provenance.authorTexts
         for text in texts { try Self.checkText(text) }
         try Self.checkSorted(provenance.cves, "CVE identifiers")
         try Self.checkSorted(provenance.inputs, "inputs")
+        try provenance.validateAuthor()
     }
 
     /// An identifier is typed by people and compared by programs: visible ASCII, no spaces, 1 to 128 bytes.

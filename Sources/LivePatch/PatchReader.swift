@@ -43,7 +43,7 @@ package enum PatchReader {
         }
         let notes = try PatchNotes(reading: object.notes)
         var patch = Patch(
-            identifier: notes.identifier, target: notes.target(machine: machine), provenance: notes.provenance,
+            identifier: notes.identifier, target: notes.target(machine: machine), provenance: try notes.provenance(),
             verdict: try notes.verdict(), entries: try EntryTable.decode(object.entries), image: try object.parts(),
             symbols: [], requires: notes.requires)
         do throws(ELFError) {

@@ -22,10 +22,12 @@ package enum LivePatchFactory {
     ///     provenance.
     ///   - touchedHeaders: names of the project's headers that the fix changes: layouts cannot be judged yet,
     ///     so any makes the judgement `review`.
+    ///   - waivers: reasons that the author of the recipe answers for.
     /// - Returns: the judgement, the functions concerned, and the patch if it can be applied.
-    /// - Throws: `PatchBuildingError` where the inputs are broken.
+    /// - Throws: `PatchBuildingError` where the inputs are broken, or what the author says does not fit them.
     package static func makePatch(
-        shipped: [UInt8], objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = []
+        shipped: [UInt8], objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = [],
+        waivers: [Waiver] = []
     ) throws(PatchBuildingError) -> Outcome {
         var diffs: [Int: ObjectDiff] = [:]
         for (number, object) in objects.enumerated() where object.pre != object.post {
@@ -34,7 +36,10 @@ package enum LivePatchFactory {
                 post: try ObjectFile(name: object.name, bytes: object.post))
             if !diff.isEmpty { diffs[number] = diff }
         }
-        guard !diffs.isEmpty else { return Outcome(judgement: .empty, functions: [], patch: nil) }
+        guard !diffs.isEmpty else {
+            _ = try WaivedReasons([], waivers: waivers)
+            return Outcome(judgement: .empty, functions: [], patch: nil)
+        }
 
         let binary = try ShippedBinary(shipped)
         let linkage = LinkageTable(binary)
@@ -51,7 +56,8 @@ package enum LivePatchFactory {
         }
         var assembly = PatchAssembly(
             shipped: binary, placement: placement,
-            linker: Linker(shipped: binary, linkage: linkage, placement: placement, units: units), units: units)
-        return try assembly.outcome(description: description, touchedHeaders: touchedHeaders)
+            linker: Linker(
+                shipped: binary, linkage: linkage, placement: placement, units: units, waivers: waivers), units: units)
+        return try assembly.outcome(description: description, touchedHeaders: touchedHeaders, waivers: waivers)
     }
 }

@@ -44,7 +44,7 @@ struct BuildJob {
             Self.say("comparing and judging")
             let outcome = try LivePatchFactory.makePatch(
                 shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
-                touchedHeaders: prepared.touchedHeaders)
+                touchedHeaders: prepared.touchedHeaders, waivers: recipe.waivers)
             result.outcome = outcome
             if let patch = outcome.patch { try write(patch, to: &result) }
         } catch let error as PreparationError {
@@ -94,6 +94,8 @@ extension PatchDescription {
             provenance: Provenance(
                 cves: recipe.cves.sorted(), partOf: recipe.partOf, source: recipe.location.source,
                 suite: recipe.location.suite, vulnerableVersion: prepared.offer.vulnerable,
-                fixedVersion: prepared.offer.fixed.version, reasons: [], inputs: prepared.inputs))
+                fixedVersion: prepared.offer.fixed.version, reasons: [],
+                adaptation: recipe.adaptation.map { Provenance.Adaptation(name: $0.name, because: $0.because) },
+                inputs: prepared.inputs))
     }
 }

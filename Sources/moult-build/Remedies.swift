@@ -41,6 +41,8 @@ extension PatchBuildingError.Code {
         case .unsuitableTarget: "Choose a target that has a build-id and unwind rules, as Debian's libraries have."
         case .notMatched, .inconsistent:
             "Check that the recipe's build is the distribution's: version, flags, compiler, build path."
+        case .unusedWaiver: "Take the waiver out of the recipe, after a look at what has changed."
+        case .unusableWaiver: "Correct the waiver at the line that is named, or adapt the source instead."
         }
     }
 }

@@ -76,15 +76,26 @@ struct PatchGenerator {
             code: code, constants: [UInt8](repeating: 0, count: 8) + bytes(0...40), unwind: bytes(0...60),
             relocations: [])
         image.relocations = relocations(of: image)
+        let adaptation = coin() ? Provenance.Adaptation(name: identifier(), because: "because" + text()) : nil
+        let inputs = adaptation.map { ["sha256:0 " + $0.name] } ?? sorted(0...4)
         return Patch(
             identifier: identifier(),
             target: Target(
                 buildID: bytes(8...64), name: text(), package: text(), packageVersion: text(), machine: 62),
             provenance: Provenance(
                 cves: sorted(0...3), partOf: text(), source: text(), suite: text(), vulnerableVersion: text(),
-                fixedVersion: text(), reasons: (0..<number(0...3)).map { _ in text() }, inputs: sorted(0...4)),
+                fixedVersion: text(), reasons: (0..<number(0...3)).map { _ in text() }, waivers: waivers(),
+                adaptation: adaptation, inputs: inputs),
             verdict: coin() ? .automatic : .quiescent, entries: entries, image: image, symbols: symbols(of: image),
             requires: Array(sorted(0...3).reversed().map { $0 + "/other" }))
+    }
+
+    private mutating func waivers() -> [Provenance.Waiver] {
+        (0..<number(0...3)).map { index in
+            Provenance.Waiver(
+                reason: "reason\(index)" + text(), object: text(), subject: "subject" + text(),
+                use: [nil, .old, .new][number(0...2)], because: "because" + text())
+        }
     }
 
     private mutating func prologue(within size: Int) -> [UInt8] {

@@ -37,6 +37,19 @@ import Testing
         }
     }
 
+    private static let waiver = Provenance.Waiver(
+        reason: "changed-data", object: "a.o", subject: "table", use: .old, because: "only shown")
+
+    private static func changedWaiver(
+        _ change: @escaping @Sendable (inout Provenance.Waiver) -> Void
+    ) -> @Sendable (inout Patch) -> Void {
+        { patch in
+            var other = waiver
+            change(&other)
+            patch.provenance.waivers = [other]
+        }
+    }
+
     private static let changes: [(String, @Sendable (inout Patch) -> Void)] = [
         ("identifier", { $0.identifier = "CVE-2026-0002" }),
         ("build-id", { $0.target.buildID[19] ^= 1 }),
@@ -51,6 +64,17 @@ import Testing
         ("fixed version", { $0.provenance.fixedVersion = "9" }),
         ("reasons", { $0.provenance.reasons += ["another"] }),
         ("inputs", { $0.provenance.inputs = [] }),
+        ("waiver", { $0.provenance.waivers = [waiver] }),
+        ("waived reason", changedWaiver { $0.reason = "removed-data" }),
+        ("waived object", changedWaiver { $0.object = "other.o" }),
+        ("waived subject", changedWaiver { $0.subject = "other" }),
+        ("used contents", changedWaiver { $0.use = .new }),
+        ("no contents used", changedWaiver { $0.use = nil }),
+        ("sentence", changedWaiver { $0.because = "other" }),
+        (
+            "adaptation",
+            { $0.provenance.adaptation = .init(name: "answer_1.0-2.dsc", because: "of its structure") }
+        ),
         ("verdict", { $0.verdict = .quiescent }),
         ("requires", { $0.requires = ["CVE-2026-0003"] }),
         ("entry name", { $0.entries[0].name = "question" }),

@@ -30,6 +30,17 @@ import Testing
 
     private static let changes: [Change] = targets + entries + images + symbols
 
+    private static func waivers(
+        _ change: @escaping @Sendable (inout [Provenance.Waiver]) -> Void
+    ) -> @Sendable (inout Patch) -> Void {
+        { patch in
+            patch.provenance.waivers = [
+                Provenance.Waiver(reason: "changed-data", object: "", subject: "table", use: nil, because: "only shown")
+            ]
+            change(&patch.provenance.waivers)
+        }
+    }
+
     private static let targets: [Change] = [
         ("machine", .unsupportedMachine, { $0.target.machine = 183 }),
         ("short build-id", .inconsistent, { $0.target.buildID = [1, 2, 3] }),
@@ -46,6 +57,18 @@ import Testing
         ("NUL in a text", .inconsistent, { $0.provenance.suite = "a\0b" }),
         ("unsorted CVEs", .inconsistent, { $0.provenance.cves = ["b", "a"] }),
         ("a CVE twice", .inconsistent, { $0.provenance.cves = ["a", "a"] }),
+        ("waiver without a reason", .inconsistent, waivers { $0[0].reason = "" }),
+        ("waiver without a subject", .inconsistent, waivers { $0[0].subject = "" }),
+        ("waiver without a sentence", .inconsistent, waivers { $0[0].because = "" }),
+        ("waiver with a NUL", .inconsistent, waivers { $0[0].because = "a\0b" }),
+        ("waiver with an escape", .inconsistent, waivers { $0[0].subject = "\u{1b}[2J" }),
+        ("the same waiver twice", .inconsistent, waivers { $0.append($0[0]) }),
+        ("too many waivers", .tooLarge, waivers { $0 = [Provenance.Waiver](repeating: $0[0], count: 65) }),
+        ("adaptation without its input", .inconsistent, { $0.provenance.adaptation = .init(name: "x", because: "y") }),
+        (
+            "adaptation without a sentence", .inconsistent,
+            { $0.provenance.adaptation = .init(name: "answer_1.0-2.dsc", because: "") }
+        ),
         ("unsorted inputs", .inconsistent, { $0.provenance.inputs = ["b", "a"] }),
     ]
 

@@ -69,7 +69,9 @@ struct MatchingFixture {
     }
 
     /// What comes of edits: pairs of text in the file of that name and its replacement.
-    func outcome(_ edits: [(file: String, old: String, new: String)], headers: [String] = []) throws -> Outcome {
+    func outcome(
+        _ edits: [(file: String, old: String, new: String)], headers: [String] = [], waivers: [Waiver] = []
+    ) throws -> Outcome {
         var texts: [String: String] = [:]
         for edit in edits {
             let text = texts[edit.file] ?? sources.first { $0.name == edit.file }?.text ?? ""
@@ -77,7 +79,8 @@ struct MatchingFixture {
             texts[edit.file] = text.replacingCharacters(in: range, with: edit.new)
         }
         return try LivePatchFactory.makePatch(
-            shipped: shipped, objects: try objects(texts), description: Self.description, touchedHeaders: headers)
+            shipped: shipped, objects: try objects(texts), description: Self.description, touchedHeaders: headers,
+            waivers: waivers)
     }
 
     /// Edits in the first file.

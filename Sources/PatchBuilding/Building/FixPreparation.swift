@@ -24,7 +24,7 @@ package enum FixPreparation {
     ) async throws -> PreparedFix {
         let target = try await open(recipe: recipe, build: build, cache: cache, mode: .survey, progress: progress)
         var meter = Meter(target.costs)
-        let changes = try await fixedSources(of: target, cache: cache)
+        let (changes, adaptation) = try await fixedSources(of: target, cache: cache)
         let touched = changes.keys.sorted()
         let objects = try await HeaderDependencies(build: target.build, target: target.target, progress: progress)
             .objects(touching: touched)
@@ -36,7 +36,7 @@ package enum FixPreparation {
         meter.finish("objects")
         let sources = Set(target.target.objects.map(\.source))
         return PreparedFix(
-            recipe: recipe, offer: target.offer, shipped: target.shipped, objects: rebuilt,
+            recipe: recipe, offer: target.offer, adaptation: adaptation, shipped: target.shipped, objects: rebuilt,
             touchedHeaders: try touched.filter { try !sources.contains($0) || changesTypes($0, changes, target) },
             compiler: target.compiler, costs: meter.costs)
     }
@@ -93,25 +93,37 @@ package enum FixPreparation {
             material: material, build: watched, target: target)
     }
 
-    /// The changed sources, with the line numbers of the vulnerable ones.
-    private static func fixedSources(of target: TargetBuild, cache: Cache) async throws -> [String: [UInt8]] {
+    /// The changed sources, with the line numbers of the vulnerable ones, and the author's patch if there is one.
+    private static func fixedSources(
+        of target: TargetBuild, cache: Cache
+    ) async throws -> ([String: [UInt8]], Offer.Input?) {
         try await withScratch(cache) { scratch in
-            let (contents, chosen) = try await rawSources(of: target, scratch: scratch)
+            var (contents, chosen) = try await rawSources(of: target, scratch: scratch)
+            let old = { (path: String) throws(PreparationError) -> [UInt8]? in
+                let place = "\(target.build.tree)/\(path)"
+                return Files.exists(place) ? try Files.read(place) : nil
+            }
+            var input: Offer.Input?
+            if let adaptation = target.recipe.adaptation {
+                let adapted = try AdaptedSource(adaptation)
+                contents = try await adapted.apply(to: contents, choosing: chosen, old: old, scratch: scratch)
+                chosen = [:]
+                input = try await adapted.input(scratch: scratch)
+            }
             var fixed: [String: [UInt8]] = [:]
             for (path, new) in contents {
-                let place = "\(target.build.tree)/\(path)"
                 // A file that is new has no lines to keep the numbers of.
-                guard Files.exists(place) else {
+                guard let before = try old(path) else {
                     fixed[path] = new
                     continue
                 }
-                let diff = try await SourceDiff(old: try Files.read(place), new: new, scratch: scratch)
+                let diff = try await SourceDiff(old: before, new: new, scratch: scratch)
                 guard !diff.hunks.isEmpty else {
                     throw PreparationError(.nothingToFix, "\(path) is the same in both sources")
                 }
                 fixed[path] = try LineDirectives.fixed(diff, chosen: chosen[path] ?? [])
             }
-            return fixed
+            return (fixed, input)
         }
     }
 

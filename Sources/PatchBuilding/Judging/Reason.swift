@@ -75,12 +75,15 @@ package struct Reason: Sendable, Equatable {
     package var subject: String
     /// A sentence for a person.
     package var text: String
+    /// The rebuilt object that the subject belongs to; empty where the subject is no name of one object alone.
+    package var object: String
 
     /// Makes a reason.
-    package init(_ code: Code, _ subject: String, _ text: String) {
+    package init(_ code: Code, _ subject: String, _ text: String, object: String = "") {
         self.code = code
         self.subject = subject
         self.text = text
+        self.object = object
     }
 
     /// What the reason allows.

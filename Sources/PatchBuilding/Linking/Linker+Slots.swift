@@ -14,6 +14,7 @@ extension Linker {
         let symbol = unit.diff.post.object.symbols[relocation.symbol]
         pieces[piece].clear(relocation.offset, count: 4)
         if !symbol.isLocal, globalAdded(symbol.baseName) == nil, let slot = resolver.slot(symbol.baseName) {
+            changedData.noteUse(ofGlobal: symbol.baseName)
             targetNames[slot] = symbol.baseName + "@got"
             pieces[piece].fields.append(
                 Piece.Field(

@@ -21,8 +21,8 @@ struct PatchAssembly {
         self.units = units
     }
 
-    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
-        note([Reason(code, subject, text)])
+    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String, object: String = "") {
+        note([Reason(code, subject, text, object: object)])
     }
 
     private mutating func note(_ more: [Reason]) {
@@ -31,7 +31,7 @@ struct PatchAssembly {
 
     /// Judges and, where the judgement allows it, builds.
     mutating func outcome(
-        description: PatchDescription, touchedHeaders: [String]
+        description: PatchDescription, touchedHeaders: [String], waivers: [Waiver]
     ) throws(PatchBuildingError) -> Outcome {
         for header in touchedHeaders.sorted() {
             note(.headerTouched, header, "The fix touches \(header): layouts of structures may have changed.")
@@ -49,26 +49,32 @@ struct PatchAssembly {
         note(linker.reasons)
         let frames = try collectFrames()
         judgeConsistency(drafts)
+        // Only now every reason is known, and whatever a waiver was for has been linked.
+        let sorted = try WaivedReasons(reasons, waivers: waivers)
+        if let fault = linker.changedData.faults.first { throw fault }
+        reasons = sorted.remaining
 
         var functions = report(drafts)
         functions.sort { ($0.object, $0.name, $0.address ?? 0) < ($1.object, $1.name, $1.address ?? 0) }
+        func outcome(_ judgement: Judgement, _ patch: Patch? = nil) -> Outcome {
+            Outcome(judgement: judgement, functions: functions, patch: patch, waived: sorted.waived)
+        }
         if drafts.isEmpty, reasons.isEmpty {
-            // Only additions that nothing of the target uses.
-            return Outcome(judgement: .empty, functions: functions, patch: nil)
+            // Only additions that nothing of the target uses, and what the author waives.
+            return outcome(.empty)
         }
-        guard Judgement(reasons).isApplicable else {
-            return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
-        }
-        let patch = try build(drafts, roots: roots, frames: frames, description: description)
+        guard Judgement(reasons).isApplicable else { return outcome(Judgement(reasons)) }
+        var patch = try build(drafts, roots: roots, frames: frames, description: description)
+        patch.provenance.waivers = sorted.waived.map(\.record)
         let largest = LivePatchFactory.largestImage(entries: drafts.count)
         if patch.image.size > largest {
             note(
                 .tooLarge, "",
                 "The image has \(patch.image.size) bytes; at most \(largest) fit with its header."
             )
-            return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
+            return outcome(Judgement(reasons))
         }
-        return Outcome(judgement: Judgement(reasons), functions: functions, patch: patch)
+        return outcome(Judgement(reasons), patch)
     }
 
     // MARK: - Entries
@@ -145,7 +151,8 @@ struct PatchAssembly {
             if units[draft.unit].diff.changed[draft.function].pre.count > 1 {
                 note(
                     .splitFunction, draft.name,
-                    "A part of \(draft.name) lies apart from it, where running code is not looked for.")
+                    "A part of \(draft.name) lies apart from it, where running code is not looked for.",
+                    object: units[draft.unit].name)
             }
         }
     }

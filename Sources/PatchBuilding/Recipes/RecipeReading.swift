@@ -23,7 +23,9 @@ extension Recipe {
     ///   - file: its name in complaints.
     /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
     package init(text: String, location: Location, file: String) throws(PreparationError) {
-        let keys: Set<String> = ["cves", "package", "vulnerable", "fixed", "fix", "part-of", "probe"]
+        let keys: Set<String> = [
+            "cves", "package", "vulnerable", "fixed", "fix", "waive", "part-of", "probe",
+        ]
         let root = try StrictYAML(text: text, file: file, keys: keys).root
 
         cves = try root.strings(try root.required("cves"), is: NameRule.cve, called: "a CVE identifier")
@@ -37,6 +39,8 @@ extension Recipe {
         guard !vulnerable.isEmpty else { throw root.complaint(versions, "at least one version is needed") }
         fixed = try Recipe.fixedSources(root)
         fix = try Recipe.fix(root)
+        adaptation = try Recipe.adaptation(root)
+        waivers = try Recipe.waivers(root)
         partOf = try root.optional("part-of").map { node throws(PreparationError) in try root.string(node) } ?? ""
         probe = try root.optional("probe").map { node throws(PreparationError) in try root.string(node) } ?? ""
         self.location = location
@@ -67,7 +71,7 @@ extension Recipe {
 
     private static func fix(_ root: StrictYAML.Fields) throws(PreparationError) -> Fix {
         let node = try root.required("fix")
-        let fields = try root.fields(node, keys: ["files", "patches"])
+        let fields = try root.fields(node, keys: ["files", "patches", "adapted", "because"])
         switch (fields.optional("files"), fields.optional("patches")) {
         case (let list?, nil):
             var files: [File] = []
