@@ -125,7 +125,8 @@ let tests: [Target] = [
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
+            "PatchBuilding", "ELF", "LivePatch", "Approval", "TestSupport",
+            .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(
         name: "SystemTests",

@@ -20,6 +20,8 @@ package enum PatchFormat {
     package static var maximumRequires: Int { 64 }
     /// Most reasons that a patch's author waives.
     package static var maximumWaivers: Int { 64 }
+    /// Most data that a patch sets.
+    package static var maximumFixUps: Int { 16 }
     /// Every target-relative address is below this: the end of user space on x86-64 with four-level paging.
     package static var addressLimit: UInt64 { 1 << 47 }
     /// Size of the digest at the end of the file, in bytes.
@@ -41,6 +43,7 @@ package enum PatchFormat {
         case unwind
         case target
         case entries
+        case fixUps
         case notes
 
         var name: String {
@@ -50,6 +53,7 @@ package enum PatchFormat {
             case .unwind: ".eh_frame"
             case .target: ".moult.target"
             case .entries: ".moult.entries"
+            case .fixUps: ".moult.fixups"
             case .notes: ".note.moult"
             }
         }

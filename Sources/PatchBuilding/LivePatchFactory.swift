@@ -10,7 +10,9 @@ internal import Unwinding
 package enum LivePatchFactory {
     /// Largest image, in bytes: with its header, which grows with the entries, it has to fit the 16 KiB that
     /// the applier maps. The applier itself decides; this is to tell it early.
-    package static func largestImage(entries: Int) -> Int { 0x4000 - 0x200 - 0xc0 * entries }
+    package static func largestImage(entries: Int, fixUps: Int = 0) -> Int {
+        0x4000 - 0x200 - 0xc0 * entries - 0x60 * fixUps
+    }
 
     /// Makes the live patch of one fix for one target.
     ///
@@ -23,11 +25,12 @@ package enum LivePatchFactory {
     ///   - touchedHeaders: names of the project's headers that the fix changes: layouts cannot be judged yet,
     ///     so any makes the judgement `review`.
     ///   - waivers: reasons that the author of the recipe answers for.
+    ///   - fixUps: data that the author sets.
     /// - Returns: the judgement, the functions concerned, and the patch if it can be applied.
     /// - Throws: `PatchBuildingError` where the inputs are broken, or what the author says does not fit them.
     package static func makePatch(
         shipped: [UInt8], objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = [],
-        waivers: [Waiver] = []
+        waivers: [Waiver] = [], fixUps: [RequestedFixUp] = []
     ) throws(PatchBuildingError) -> Outcome {
         var diffs: [Int: ObjectDiff] = [:]
         for (number, object) in objects.enumerated() where object.pre != object.post {
@@ -38,6 +41,7 @@ package enum LivePatchFactory {
         }
         guard !diffs.isEmpty else {
             _ = try WaivedReasons([], waivers: waivers)
+            if let first = fixUps.first { throw first.fault("the fix changes nothing in this target") }
             return Outcome(judgement: .empty, functions: [], patch: nil)
         }
 
@@ -58,6 +62,7 @@ package enum LivePatchFactory {
             shipped: binary, placement: placement,
             linker: Linker(
                 shipped: binary, linkage: linkage, placement: placement, units: units, waivers: waivers), units: units)
-        return try assembly.outcome(description: description, touchedHeaders: touchedHeaders, waivers: waivers)
+        return try assembly.outcome(
+            description: description, touchedHeaders: touchedHeaders, waivers: waivers, fixUps: fixUps)
     }
 }

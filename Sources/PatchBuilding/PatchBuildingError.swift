@@ -20,6 +20,8 @@ package struct PatchBuildingError: Error, Sendable, Equatable, CustomStringConve
         case unusedWaiver = "unused-waiver"
         /// A waiver that cannot be followed: it means several things, or what it asks for is not safe.
         case unusableWaiver = "unusable-waiver"
+        /// A fix-up whose names, place or values do not fit the target.
+        case unusableFixup = "unusable-fixup"
     }
 
     /// What kind of failure it is.

@@ -44,7 +44,7 @@ struct BuildJob {
             Self.say("comparing and judging")
             let outcome = try LivePatchFactory.makePatch(
                 shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
-                touchedHeaders: prepared.touchedHeaders, waivers: recipe.waivers)
+                touchedHeaders: prepared.touchedHeaders, waivers: recipe.waivers, fixUps: recipe.fixUps)
             result.outcome = outcome
             if let patch = outcome.patch { try write(patch, to: &result) }
         } catch let error as PreparationError {

@@ -59,6 +59,7 @@ struct BuildReport {
             }
                 ?? .null,
             "functions": .array(outcome?.functions.map(json) ?? []),
+            "fixups": .array(outcome?.patch?.fixUps.map(\.json) ?? []),
             "file": result.file.map(JSONValue.string) ?? .null,
             "digest": result.digest.map { .string($0.hexadecimal) } ?? .null,
             "picked": result.prepared.map { .string($0.offer.summary) } ?? .null,
@@ -127,6 +128,10 @@ struct BuildReport {
             lines.append("  waived: \(waived.waiver.code.rawValue) \(waived.waiver.subject)\(use)")
             if isExplaining { lines += waived.reasons.map { "    \($0.text)" } }
             lines.append("    because \(waived.waiver.because)")
+        }
+        for fixUp in outcome.patch?.fixUps ?? [] {
+            lines.append("  sets \(fixUp.line)")
+            lines.append("    because \(fixUp.because)")
         }
         if let file = result.file { lines.append("  written: \(file)") }
         if let digest = result.digest { lines.append("  digest: sha256 \(digest.hexadecimal)") }

@@ -46,6 +46,7 @@ struct InspectReport {
                 "vulnerable": .string(provenance.vulnerableVersion), "fixed": .string(provenance.fixedVersion),
             ],
             "functions": .array(patch.entries.map(Self.json)),
+            "fixups": .array(patch.fixUps.map(\.json)),
             "image": [
                 "size": .integer(patch.image.size), "code": .integer(patch.image.code.count),
                 "constants": .integer(patch.image.constants.count), "unwind": .integer(patch.image.unwind.count),
@@ -134,6 +135,7 @@ extension InspectReport {
             let use = waiver.use.map { " (its \($0.rawValue) contents are used)" } ?? ""
             lines.append("  waived    \(waiver.reason) \(waiver.subject)\(object)\(use), because \(waiver.because)")
         }
+        for fixUp in file.patch.fixUps { lines.append("  sets      \(fixUp.line), because \(fixUp.because)") }
         return lines
     }
 }
@@ -159,14 +161,16 @@ extension Relocation.Kind {
 }
 
 extension Relocation.Destination {
-    fileprivate var space: String {
+    /// Where it lies, as in JSON.
+    var space: String {
         switch self {
         case .target: "target"
         case .image: "image"
         }
     }
 
-    fileprivate var offset: UInt64 {
+    /// Target-relative address, or offset in the image.
+    var offset: UInt64 {
         switch self {
         case .target(let address): address
         case .image(let offset): UInt64(offset)

@@ -70,7 +70,8 @@ struct MatchingFixture {
 
     /// What comes of edits: pairs of text in the file of that name and its replacement.
     func outcome(
-        _ edits: [(file: String, old: String, new: String)], headers: [String] = [], waivers: [Waiver] = []
+        _ edits: [(file: String, old: String, new: String)], headers: [String] = [], waivers: [Waiver] = [],
+        fixUps: [RequestedFixUp] = []
     ) throws -> Outcome {
         var texts: [String: String] = [:]
         for edit in edits {
@@ -80,7 +81,7 @@ struct MatchingFixture {
         }
         return try LivePatchFactory.makePatch(
             shipped: shipped, objects: try objects(texts), description: Self.description, touchedHeaders: headers,
-            waivers: waivers)
+            waivers: waivers, fixUps: fixUps)
     }
 
     /// Edits in the first file.

@@ -236,6 +236,10 @@ struct WaiverTests {
         ]
         let outcome = try outcome(edits, [Self.waiver(.newDataWithAddresses, "more")])
         let patch = try #require(outcome.patch, "\(outcome.judgement)")
+        // Of 32 bytes, so aligned to 32.
+        let table = try #require(patch.symbols.first { $0.name == "more" })
+        guard case .image(let offset) = table.place else { throw MatchingFixture.Failure(description: "no table") }
+        #expect(table.size == 32 && offset % 32 == 0)
         #expect(try answers(patch) { $0.text("name_of", 3) } == "triple")
     }
 

@@ -32,7 +32,7 @@ extension Reason.Code {
         case .otherContents:
             // What differs is a string or a constant, which the new functions bring along.
             true
-        case .functionsDependOnEachOther:
+        case .functionsDependOnEachOther, .dataFixups:
             // It hinders nothing: the patch is applied with quiescence.
             false
         case .newWritableData, .threadLocalStorage, .indirectFunction, .unresolvedSymbol:

@@ -201,12 +201,13 @@ extension Linker {
         let bytes = [UInt8](literal.bytes)
         if literal.distance == 0, let address = unit.literals[bytes] { return (.target(address), reference.addend) }
         let alignment = object.sections[section].alignment
-        if alignment > 16 {
+        if alignment > ImageBuilder.alignment {
             note(
                 .notUnderstood, owner,
-                "\(owner) uses a constant that is aligned to \(alignment) bytes, an image only to 16.")
+                "\(owner) uses a constant that is aligned to \(alignment) bytes, an image only to \(ImageBuilder.alignment)."
+            )
         }
-        let piece = literalPiece(bytes, alignment: min(16, alignment))
+        let piece = literalPiece(bytes, alignment: min(ImageBuilder.alignment, alignment))
         return (.piece(piece, offset: literal.distance), reference.addend)
     }
 

@@ -66,11 +66,12 @@ struct Linker {
         let header = object.sections[section]
         let item = units[number].diff.post.items[section]
         var alignment = header.isCode ? 16 : header.alignment
-        if alignment > 16 {
+        if alignment > ImageBuilder.alignment {
             note(
                 .notUnderstood, item?.name ?? header.name,
-                "\(item?.name ?? header.name) is aligned to \(alignment) bytes, an image only to 16.")
-            alignment = 16
+                "\(item?.name ?? header.name) is aligned to \(alignment) bytes, an image only to \(ImageBuilder.alignment)."
+            )
+            alignment = ImageBuilder.alignment
         }
         if units[number].addedSections[section] != nil { usedFunctions.insert(key) }
         let piece = append(

@@ -117,6 +117,8 @@ package struct Recipe: Sendable, Equatable {
     package var adaptation: Adaptation?
     /// Reasons that the author answers for.
     package var waivers: [Waiver]
+    /// Data that the author sets, in the order in which they are written.
+    package var fixUps: [RequestedFixUp]
     /// What of the fix this is and is not; empty if it is the whole.
     package var partOf: String
     /// How the hole shows from outside; empty if that is not known.
@@ -125,7 +127,8 @@ package struct Recipe: Sendable, Equatable {
     /// Makes a recipe of its parts.
     package init(
         location: Location, cves: [String], target: ShippedObject, vulnerable: [String], fixed: [FixedSource],
-        fix: Fix, adaptation: Adaptation? = nil, waivers: [Waiver] = [], partOf: String = "", probe: String = ""
+        fix: Fix, adaptation: Adaptation? = nil, waivers: [Waiver] = [],
+        fixUps: [RequestedFixUp] = [], partOf: String = "", probe: String = ""
     ) {
         self.location = location
         self.cves = cves
@@ -135,6 +138,7 @@ package struct Recipe: Sendable, Equatable {
         self.fix = fix
         self.adaptation = adaptation
         self.waivers = waivers
+        self.fixUps = fixUps
         self.partOf = partOf
         self.probe = probe
     }

@@ -24,7 +24,7 @@ extension Recipe {
     /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
     package init(text: String, location: Location, file: String) throws(PreparationError) {
         let keys: Set<String> = [
-            "cves", "package", "vulnerable", "fixed", "fix", "waive", "part-of", "probe",
+            "cves", "package", "vulnerable", "fixed", "fix", "waive", "fixups", "part-of", "probe",
         ]
         let root = try StrictYAML(text: text, file: file, keys: keys).root
 
@@ -41,6 +41,7 @@ extension Recipe {
         fix = try Recipe.fix(root)
         adaptation = try Recipe.adaptation(root)
         waivers = try Recipe.waivers(root)
+        fixUps = try Recipe.fixUps(root)
         partOf = try root.optional("part-of").map { node throws(PreparationError) in try root.string(node) } ?? ""
         probe = try root.optional("probe").map { node throws(PreparationError) in try root.string(node) } ?? ""
         self.location = location

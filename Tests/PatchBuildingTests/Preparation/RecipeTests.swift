@@ -37,6 +37,14 @@ import Testing
               only new functions
               use it
           - {reason: header-touched, subject: a.h, object: a.o, because: no layout changes}
+        fixups:
+          - symbol: methods
+            offset: 0x10
+            size: 8
+            from: {symbol: process}
+            to: {symbol: other, offset: 4}
+            because: nobody reads it
+          - {symbol: flag, size: 1, from: 0, to: 0xff, because: it is not read}
         """
 
     private func read(_ text: String) throws -> Recipe {
@@ -111,6 +119,18 @@ import Testing
         #expect(try read(Self.good).waivers.isEmpty)
     }
 
+    @Test("Fix-ups are read with their place") func fixUps() throws {
+        #expect(
+            try read(Self.good + Self.author).fixUps == [
+                RequestedFixUp(
+                    symbol: "methods", offset: 16, size: .eight, from: .address(symbol: "process", offset: 0),
+                    to: .address(symbol: "other", offset: 4), because: "nobody reads it", place: "x.yaml:24"),
+                RequestedFixUp(
+                    symbol: "flag", offset: 0, size: .one, from: .number(0), to: .number(255),
+                    because: "it is not read", place: "x.yaml:30"),
+            ])
+    }
+
     @Test("An adapted fix is read, and looked for beside the recipe") func adapted() throws {
         let text = Self.good.replacing("fix:\n", with: "fix:\n  adapted: keep.patch\n  because: the layout stays\n")
         #expect(
@@ -137,6 +157,15 @@ import Testing
         ("use: new", "use: both", 18, "'old' or 'new'"),
         ("object: a.o,", "object: a.o, use: old,", 22, "changed-data"),
         ("reason: header-touched, subject: a.h, object: a.o,", "reason: changed-data, subject: table,", 22, "twice"),
+        ("size: 8", "size: 3", 26, "1, 2, 4 or 8"), ("size: 8", "size: 4", 27, "8 bytes"),
+        ("offset: 0x10", "offset: -16", 25, "number from 0"), ("offset: 0x10", "offset: +16", 25, "number from 0"),
+        ("offset: 0x10", "offset: 0xffffffffffffffff", 25, "too large"),
+        ("from: 0, to: 0xff", "from: 0, to: 256", 30, "more than 1"),
+        ("from: 0, to: 0xff", "from: 1, to: 0x1", 30, "changes nothing"),
+        ("from: 0, to: 0xff", "from: 0, to: 0x", 30, "number from 0"),
+        ("from: {symbol: process}", "from: {symbol: process, size: 8}", 27, "'size' is not known"),
+        ("because: it is not read", "since: x", 30, "'since' is not known"),
+        ("size: 1, from: 0, to: 0xff, because: it is not read", "size: 1, from: 0, to: 1", 30, "'because' is missing"),
         ("fix:\n", "fix:\n  adapted: keep.patch\n", 9, "'because' is missing"),
         ("fix:\n", "fix:\n  because: the layout stays\n", 9, "adapted"),
         ("fix:\n", "fix:\n  adapted: ../keep.patch\n  because: x\n", 9, ".patch"),
