@@ -135,7 +135,7 @@ let tests: [Target] = [
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation",
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "Approval", "TestSupport",
             .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
     .testTarget(

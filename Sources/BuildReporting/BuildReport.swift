@@ -5,6 +5,7 @@
 
 import Approval
 package import Commands
+import LivePatch
 import PatchBuilding
 package import StrictJSON
 
@@ -53,7 +54,13 @@ package struct BuildReport {
             "target": result.target.map { ["package": .string($0.package), "object": .string($0.object)] } ?? .null,
             "verdict": outcome.map { .string($0.judgement.word) } ?? .null,
             "reasons": .array(outcome?.judgement.reasons.map(json) ?? []),
+            "waivers": .array(outcome?.waived.map(json) ?? []),
+            "adapted": result.prepared?.recipe.adaptation.map {
+                ["name": .string($0.name), "because": .string($0.because)]
+            }
+                ?? .null,
             "functions": .array(outcome?.functions.map(json) ?? []),
+            "fixups": .array(outcome?.patch?.fixUps.map(\.json) ?? []),
             "file": result.file.map(JSONValue.string) ?? .null,
             "digest": result.digest.map { .string($0.hexadecimal) } ?? .null,
             "picked": result.prepared.map { .string($0.offer.summary) } ?? .null,
@@ -68,6 +75,16 @@ package struct BuildReport {
         [
             "reason": .string(reason.code.rawValue), "subject": .string(reason.subject),
             "message": .string(reason.text), "remedy": .string(reason.code.remedy),
+        ]
+    }
+
+    private static func json(_ waived: Outcome.Waived) -> JSONValue {
+        let waiver = waived.waiver
+        return [
+            "reason": .string(waiver.code.rawValue), "object": .string(waiver.object),
+            "subject": .string(waiver.subject), "because": .string(waiver.because),
+            "use": waived.record.use.map { .string($0.rawValue) } ?? .null,
+            "messages": .array(waived.reasons.map { .string($0.text) }),
         ]
     }
 
@@ -104,6 +121,19 @@ package struct BuildReport {
             let subject = reason.subject.isEmpty ? "" : " \(reason.subject)"
             lines.append("  \(reason.code.rawValue)\(subject): \(reason.text)")
             if isExplaining || outcome.patch == nil { lines.append("    remedy: \(reason.code.remedy)") }
+        }
+        if let adaptation = result.prepared?.recipe.adaptation {
+            lines.append("  adapted by \(adaptation.name), because \(adaptation.because)")
+        }
+        for waived in outcome.waived {
+            let use = waived.record.use.map { ", its \($0.rawValue) contents are used" } ?? ""
+            lines.append("  waived: \(waived.waiver.code.rawValue) \(waived.waiver.subject)\(use)")
+            if isExplaining { lines += waived.reasons.map { "    \($0.text)" } }
+            lines.append("    because \(waived.waiver.because)")
+        }
+        for fixUp in outcome.patch?.fixUps ?? [] {
+            lines.append("  sets \(fixUp.line)")
+            lines.append("    because \(fixUp.because)")
         }
         if let file = result.file { lines.append("  written: \(file)") }
         if let digest = result.digest { lines.append("  digest: sha256 \(digest.hexadecimal)") }

@@ -15,7 +15,7 @@ extension Reason.Code {
     /// What a person can do.
     package var remedy: String {
         switch self {
-        case .functionsDependOnEachOther:
+        case .functionsDependOnEachOther, .dataFixups:
             "Nothing is left to do: it is applied when no old function is on any stack."
         case .changedData, .newWritableData, .newDataWithAddresses, .removedData, .changedLayout, .headerTouched,
             .buildFileTouched,
@@ -43,6 +43,9 @@ extension PatchBuildingError.Code {
         case .unsuitableTarget: "Choose a target that has a build-id and unwind rules, as Debian's libraries have."
         case .notMatched, .inconsistent:
             "Check that the recipe's build is the distribution's: version, flags, compiler, build path."
+        case .unusedWaiver: "Take the waiver out of the recipe, after a look at what has changed."
+        case .unusableFixup: "Correct the fix-up at the line that is named."
+        case .unusableWaiver: "Correct the waiver at the line that is named, or adapt the source instead."
         }
     }
 }

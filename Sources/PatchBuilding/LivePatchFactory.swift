@@ -10,7 +10,9 @@ internal import Unwinding
 package enum LivePatchFactory {
     /// Largest image, in bytes: with its header, which grows with the entries, it has to fit the 16 KiB that
     /// the applier maps. The applier itself decides; this is to tell it early.
-    package static func largestImage(entries: Int) -> Int { 0x4000 - 0x200 - 0xc0 * entries }
+    package static func largestImage(entries: Int, fixUps: Int = 0) -> Int {
+        0x4000 - 0x200 - 0xc0 * entries - 0x60 * fixUps
+    }
 
     /// Makes the live patch of one fix for one target.
     ///
@@ -24,33 +26,37 @@ package enum LivePatchFactory {
     ///     have no debug information to compare layouts by: then any makes the judgement `review`.
     ///   - unfollowed: names of files that the fix changes and that may change what is compiled in a way that
     ///     `objects` do not show (a makefile, a template): any makes the judgement `review`.
+    ///   - waivers: reasons that the author of the recipe answers for.
+    ///   - fixUps: data that the author sets.
     /// - Returns: the judgement, the functions concerned, and the patch if it can be applied.
-    /// - Throws: `PatchBuildingError` where the inputs are broken.
+    /// - Throws: `PatchBuildingError` where the inputs are broken, or what the author says does not fit them.
     package static func makePatch(
         shipped: [UInt8], objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = [],
-        unfollowed: [String] = []
+        unfollowed: [String] = [], waivers: [Waiver] = [], fixUps: [RequestedFixUp] = []
     ) throws(PatchBuildingError) -> Outcome {
         try makePatch(
             shipped: { () throws(PatchBuildingError) in try ShippedTarget(shipped) }, objects: objects,
-            description: description, touchedHeaders: touchedHeaders, unfollowed: unfollowed)
+            description: description, touchedHeaders: touchedHeaders, unfollowed: unfollowed, waivers: waivers,
+            fixUps: fixUps)
     }
 
     /// The same for a shipped file that was read before.
     ///
-    /// - Throws: `PatchBuildingError` where the inputs are broken.
+    /// - Throws: `PatchBuildingError` where the inputs are broken, or what the author says does not fit them.
     package static func makePatch(
         target: ShippedTarget, objects: [RebuiltObject], description: PatchDescription, touchedHeaders: [String] = [],
-        unfollowed: [String] = []
+        unfollowed: [String] = [], waivers: [Waiver] = [], fixUps: [RequestedFixUp] = []
     ) throws(PatchBuildingError) -> Outcome {
         try makePatch(
             shipped: { () throws(PatchBuildingError) in target }, objects: objects, description: description,
-            touchedHeaders: touchedHeaders, unfollowed: unfollowed)
+            touchedHeaders: touchedHeaders, unfollowed: unfollowed, waivers: waivers, fixUps: fixUps)
     }
 
     /// The shipped file is asked for only where something differs.
     private static func makePatch(
         shipped: () throws(PatchBuildingError) -> ShippedTarget, objects: [RebuiltObject],
-        description: PatchDescription, touchedHeaders: [String], unfollowed: [String]
+        description: PatchDescription, touchedHeaders: [String], unfollowed: [String], waivers: [Waiver],
+        fixUps: [RequestedFixUp]
     ) throws(PatchBuildingError) -> Outcome {
         var diffs: [Int: ObjectDiff] = [:]
         for (number, object) in objects.enumerated() where object.pre != object.post {
@@ -66,7 +72,11 @@ package enum LivePatchFactory {
             )
         }
         guard !diffs.isEmpty else {
-            return Outcome(judgement: aside.isEmpty ? .empty : Judgement(aside), functions: [], patch: nil)
+            let sorted = try WaivedReasons(aside, waivers: waivers)
+            if let first = fixUps.first { throw first.fault("the fix changes nothing in this target") }
+            return Outcome(
+                judgement: sorted.remaining.isEmpty ? .empty : Judgement(sorted.remaining), functions: [], patch: nil,
+                waived: sorted.waived)
         }
 
         let target = try shipped()
@@ -84,8 +94,10 @@ package enum LivePatchFactory {
         }
         var assembly = PatchAssembly(
             shipped: binary, placement: placement,
-            linker: Linker(shipped: binary, linkage: linkage, placement: placement, units: units), units: units)
-        return try assembly.outcome(description: description, touchedHeaders: touchedHeaders, aside: aside)
+            linker: Linker(
+                shipped: binary, linkage: linkage, placement: placement, units: units, waivers: waivers), units: units)
+        return try assembly.outcome(
+            description: description, touchedHeaders: touchedHeaders, aside: aside, waivers: waivers, fixUps: fixUps)
     }
 }
 

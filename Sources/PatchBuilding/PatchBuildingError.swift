@@ -18,6 +18,12 @@ package struct PatchBuildingError: Error, Sendable, Equatable, CustomStringConve
         case notMatched = "not-matched"
         /// Objects contradict each other about a symbol or a section.
         case inconsistent = "inconsistent"
+        /// A waiver that no reason needs: the recipe is stale.
+        case unusedWaiver = "unused-waiver"
+        /// A waiver that cannot be followed: it means several things, or what it asks for is not safe.
+        case unusableWaiver = "unusable-waiver"
+        /// A fix-up whose names, place or values do not fit the target.
+        case unusableFixup = "unusable-fixup"
     }
 
     /// What kind of failure it is.

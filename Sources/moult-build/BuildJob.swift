@@ -51,7 +51,8 @@ struct BuildJob {
             Self.say("comparing and judging")
             let outcome = try LivePatchFactory.makePatch(
                 shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
-                touchedHeaders: prepared.touchedHeaders, unfollowed: prepared.unfollowed)
+                touchedHeaders: prepared.touchedHeaders, unfollowed: prepared.unfollowed, waivers: recipe.waivers,
+                fixUps: recipe.fixUps)
             result.outcome = outcome
             if isReporting { result.listings = try await FunctionListing.listings(of: prepared.objects) }
             if let patch = outcome.patch { try write(patch, to: &result) }
@@ -100,6 +101,8 @@ extension PatchDescription {
             provenance: Provenance(
                 cves: recipe.cves.sorted(), partOf: recipe.partOf, source: recipe.location.source,
                 suite: recipe.location.suite, vulnerableVersion: prepared.offer.vulnerableVersion,
-                fixedVersion: prepared.offer.fixed.version, reasons: [], inputs: prepared.inputs))
+                fixedVersion: prepared.offer.fixed.version, reasons: [],
+                adaptation: recipe.adaptation.map { Provenance.Adaptation(name: $0.name, because: $0.because) },
+                inputs: prepared.inputs))
     }
 }

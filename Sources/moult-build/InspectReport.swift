@@ -10,7 +10,7 @@ import StrictJSON
 
 /// What `inspect` says.
 struct InspectReport {
-    private let file: InspectedFile
+    fileprivate let file: InspectedFile
     private var patch: Patch { file.patch }
 
     /// Makes a report.
@@ -30,6 +30,9 @@ struct InspectReport {
             "id": .string(patch.identifier),
             "verdict": .string(patch.verdict.word),
             "reasons": Self.strings(provenance.reasons),
+            "waivers": .array(provenance.waivers.map(Self.json)),
+            "adapted": provenance.adaptation.map { ["name": .string($0.name), "because": .string($0.because)] }
+                ?? .null,
             "cves": Self.strings(provenance.cves),
             "part-of": .string(provenance.partOf),
             "requires": Self.strings(patch.requires),
@@ -43,6 +46,7 @@ struct InspectReport {
                 "vulnerable": .string(provenance.vulnerableVersion), "fixed": .string(provenance.fixedVersion),
             ],
             "functions": .array(patch.entries.map(Self.json)),
+            "fixups": .array(patch.fixUps.map(\.json)),
             "image": [
                 "size": .integer(patch.image.size), "code": .integer(patch.image.code.count),
                 "constants": .integer(patch.image.constants.count), "unwind": .integer(patch.image.unwind.count),
@@ -53,6 +57,13 @@ struct InspectReport {
     }
 
     private static func strings(_ values: [String]) -> JSONValue { .array(values.map(JSONValue.string)) }
+
+    private static func json(_ waiver: Provenance.Waiver) -> JSONValue {
+        [
+            "reason": .string(waiver.reason), "object": .string(waiver.object), "subject": .string(waiver.subject),
+            "use": waiver.use.map { .string($0.rawValue) } ?? .null, "because": .string(waiver.because),
+        ]
+    }
 
     private static func json(_ entry: Entry) -> JSONValue {
         [
@@ -87,6 +98,7 @@ struct InspectReport {
         if !provenance.partOf.isEmpty { lines.append("  part of   \(provenance.partOf)") }
         if !patch.requires.isEmpty { lines.append("  requires  \(patch.requires.joined(separator: ", "))") }
         for reason in provenance.reasons { lines.append("  because   \(reason)") }
+        lines += authorLines
         lines.append("  functions (address, bytes before and after):")
         for entry in patch.entries {
             let gate = entry.gate == nil ? ", no gate" : ""
@@ -107,6 +119,23 @@ struct InspectReport {
         }
         lines.append("  inputs:")
         for input in provenance.inputs { lines.append("    \(input)") }
+        return lines
+    }
+}
+
+extension InspectReport {
+    /// What no machine has judged: whoever approves the patch has to agree with its author here.
+    private var authorLines: [String] {
+        var lines: [String] = []
+        if let adaptation = file.patch.provenance.adaptation {
+            lines.append("  adapted   by \(adaptation.name), because \(adaptation.because)")
+        }
+        for waiver in file.patch.provenance.waivers {
+            let object = waiver.object.isEmpty ? "" : " of \(waiver.object)"
+            let use = waiver.use.map { " (its \($0.rawValue) contents are used)" } ?? ""
+            lines.append("  waived    \(waiver.reason) \(waiver.subject)\(object)\(use), because \(waiver.because)")
+        }
+        for fixUp in file.patch.fixUps { lines.append("  sets      \(fixUp.line), because \(fixUp.because)") }
         return lines
     }
 }
@@ -132,14 +161,16 @@ extension Relocation.Kind {
 }
 
 extension Relocation.Destination {
-    fileprivate var space: String {
+    /// Where it lies, as in JSON.
+    var space: String {
         switch self {
         case .target: "target"
         case .image: "image"
         }
     }
 
-    fileprivate var offset: UInt64 {
+    /// Target-relative address, or offset in the image.
+    var offset: UInt64 {
         switch self {
         case .target(let address): address
         case .image(let offset): UInt64(offset)

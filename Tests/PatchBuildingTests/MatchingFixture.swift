@@ -85,7 +85,7 @@ struct MatchingFixture {
     /// What comes of edits: pairs of text in the file of that name and its replacement.
     func outcome(
         _ edits: [(file: String, old: String, new: String)], headers: [String] = [],
-        flags: [String] = ObjectBuilder.comparisonFlags
+        flags: [String] = ObjectBuilder.comparisonFlags, waivers: [Waiver] = [], fixUps: [RequestedFixUp] = []
     ) throws -> Outcome {
         var texts: [String: String] = [:]
         for edit in edits {
@@ -95,7 +95,7 @@ struct MatchingFixture {
         }
         return try LivePatchFactory.makePatch(
             shipped: shipped, objects: try objects(texts, flags: flags), description: Self.description,
-            touchedHeaders: headers)
+            touchedHeaders: headers, waivers: waivers, fixUps: fixUps)
     }
 
     /// Edits in the first file.

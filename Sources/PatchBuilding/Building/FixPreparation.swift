@@ -24,7 +24,7 @@ package enum FixPreparation {
     ) async throws -> PreparedFix {
         let target = try await open(recipe: recipe, build: build, cache: cache, mode: .survey, progress: progress)
         var meter = Meter(target.costs)
-        let fixed = try await fixedSources(of: target, cache: cache)
+        let (fixed, adaptation) = try await fixedSources(of: target, cache: cache)
         let touched = try await TouchedFiles(
             fixed.keys.sorted(), build: build, target: target,
             isPatch: { if case .patches = recipe.fix { true } else { false } }(), progress: progress)
@@ -37,8 +37,9 @@ package enum FixPreparation {
             .rebuild(objects, changes: changes)
         meter.finish("objects")
         return PreparedFix(
-            recipe: recipe, offer: target.offer, shipped: target.shipped, rebuiltTarget: target.rebuiltTarget,
-            objects: rebuilt, touchedHeaders: touched.headers.sorted(), unfollowed: touched.unfollowed,
+            recipe: recipe, offer: target.offer, adaptation: adaptation, shipped: target.shipped,
+            rebuiltTarget: target.rebuiltTarget, objects: rebuilt, touchedHeaders: touched.headers.sorted(),
+            unfollowed: touched.unfollowed,
             compiler: target.compiler, costs: meter.costs)
     }
 
@@ -91,23 +92,35 @@ package enum FixPreparation {
             material: material, build: watched, target: target)
     }
 
-    /// The changed sources, with the line numbers of the vulnerable ones.
-    private static func fixedSources(of target: TargetBuild, cache: Cache) async throws -> [String: [UInt8]] {
+    /// The changed sources, with the line numbers of the vulnerable ones, and the author's patch if there is one.
+    private static func fixedSources(
+        of target: TargetBuild, cache: Cache
+    ) async throws -> ([String: [UInt8]], Offer.Input?) {
         try await withScratch(cache) { scratch in
-            let (contents, chosen) = try await rawSources(of: target, scratch: scratch)
+            var (contents, chosen) = try await rawSources(of: target, scratch: scratch)
+            let old = { (path: String) throws(PreparationError) -> [UInt8]? in
+                let place = "\(target.build.tree)/\(path)"
+                return Files.exists(place) ? try Files.read(place) : nil
+            }
+            var input: Offer.Input?
+            if let adaptation = target.recipe.adaptation {
+                let adapted = try AdaptedSource(adaptation)
+                contents = try await adapted.apply(to: contents, choosing: chosen, old: old, scratch: scratch)
+                chosen = [:]
+                input = try await adapted.input(scratch: scratch)
+            }
             var fixed: [String: [UInt8]] = [:]
             for (path, new) in contents {
-                let place = "\(target.build.tree)/\(path)"
                 // A file that is new has no lines to keep the numbers of.
-                guard Files.exists(place) else {
+                guard let before = try old(path) else {
                     fixed[path] = new
                     continue
                 }
                 fixed[path] = try await fixedSource(
-                    path, old: try Files.read(place), new: new, chosen: chosen[path] ?? .all,
+                    path, old: before, new: new, chosen: chosen[path] ?? .all,
                     isReformatted: target.recipe.fix.isReformatted, scratch: scratch)
             }
-            return fixed
+            return (fixed, input)
         }
     }
 

@@ -9,6 +9,8 @@ package struct PreparedFix: Sendable {
     package var recipe: Recipe
     /// What was picked.
     package var offer: Offer
+    /// The author's source patch, where the recipe names one.
+    package var adaptation: Offer.Input?
     /// The whole file of the target: as the distribution ships it, or as it was rebuilt.
     package var shipped: [UInt8]
     /// Absolute path of the rebuilt target, a file that can be loaded; nil if the target is the shipped one.
@@ -42,5 +44,7 @@ package struct PreparedFix: Sendable {
     package var cpuSeconds: Double { costs.reduce(0) { $0 + $1.seconds } }
 
     /// One line per file that was used: `sha256:<hex> <name>`, sorted.
-    package var inputs: [String] { offer.inputs.map { "sha256:\($0.sha256) \($0.name)" }.sorted() }
+    package var inputs: [String] {
+        (offer.inputs + (adaptation.map { [$0] } ?? [])).map { "sha256:\($0.sha256) \($0.name)" }.sorted()
+    }
 }

@@ -77,6 +77,21 @@ package struct SourceDiff: Sendable, Equatable {
         self.hunks = hunks
     }
 
+    /// The old text with some of the hunks put in place, all others left as they were.
+    ///
+    /// - Parameter chosen: which hunks, counted from 1; empty for all.
+    func text(choosing chosen: [Int]) -> [UInt8] {
+        var output: [UInt8] = []
+        var position = 0
+        for (index, hunk) in hunks.enumerated() where chosen.isEmpty || chosen.contains(index + 1) {
+            for line in old[position..<hunk.old.lowerBound] { output += line }
+            for line in new[hunk.new] { output += line }
+            position = hunk.old.upperBound
+        }
+        for line in old[position...] { output += line }
+        return output
+    }
+
     /// `3,5` is lines 2..<5; where nothing is meant, `3` is the place after line 3.
     private static func range(_ text: Substring, isEmpty: Bool) -> Range<Int>? {
         let numbers = text.split(separator: ",").map { Int($0) ?? -1 }

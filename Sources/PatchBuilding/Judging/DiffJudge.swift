@@ -9,8 +9,8 @@ internal import ELF
 struct DiffJudge {
     private(set) var reasons: [Reason] = []
 
-    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
-        let reason = Reason(code, subject, text)
+    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String, object: String = "") {
+        let reason = Reason(code, subject, text, object: object)
         if !reasons.contains(reason) { reasons.append(reason) }
     }
 
@@ -35,7 +35,9 @@ struct DiffJudge {
             case .constant where !item.isGlobal && !Self.isGathered(section, in: diff.pre):
                 break
             case .constant, .variable:
-                note(.removedData, item.name, "The fix removes \(item.name) of \(object), which others may still use.")
+                note(
+                    .removedData, item.name, "The fix removes \(item.name) of \(object), which others may still use.",
+                    object: object)
             default:
                 judgeData(item, object: object, verb: "removes")
             }
@@ -65,14 +67,15 @@ struct DiffJudge {
         case .startOrEnd:
             note(
                 .startOrEndCode, item.name,
-                "The fix \(verb) \(item.name) of \(object): functions that run at the start or the end.")
+                "The fix \(verb) \(item.name) of \(object): functions that run at the start or the end.", object: object
+            )
         case .exceptionTable:
             note(.exceptionHandling, item.name, "The fix \(verb) \(item.name) of \(object).")
         default:
             note(
                 .changedData, item.name,
-                "The fix \(verb) the contents of \(item.name) of \(object); running processes may hold copies of the old ones."
-            )
+                "The fix \(verb) the contents of \(item.name) of \(object); running processes may hold copies of the old ones.",
+                object: object)
         }
     }
 

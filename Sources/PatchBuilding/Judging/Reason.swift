@@ -9,6 +9,8 @@ package struct Reason: Sendable, Equatable {
     package enum Code: String, Sendable, CaseIterable {
         /// Several changed functions refer to each other: old and new must not be mixed on a stack.
         case functionsDependOnEachOther = "functions-depend-on-each-other"
+        /// The patch sets data of the target.
+        case dataFixups = "data-fixups"
         /// The contents of existing data changed (an initialiser, a table).
         case changedData = "changed-data"
         /// The fix adds data that is written at run time.
@@ -81,18 +83,22 @@ package struct Reason: Sendable, Equatable {
     package var subject: String
     /// A sentence for a person.
     package var text: String
+    /// The rebuilt object that the subject belongs to; empty where the subject is no name of one object alone.
+    package var object: String
 
     /// Makes a reason.
-    package init(_ code: Code, _ subject: String, _ text: String) {
+    package init(_ code: Code, _ subject: String, _ text: String, object: String = "") {
         self.code = code
         self.subject = subject
         self.text = text
+        self.object = object
     }
 
     /// What the reason allows.
     package var weight: Weight {
         switch code {
-        case .functionsDependOnEachOther: .quiescent
+        // A function that is old may go on with what it has read of a datum.
+        case .functionsDependOnEachOther, .dataFixups: .quiescent
         case .unresolvedSymbol, .tooShort, .branchIntoEntry, .entryCrossesPage, .tooLarge, .notMatched: .impossible
         default: .review
         }

@@ -40,8 +40,8 @@ struct EntryBuilder {
         self.placement = placement
     }
 
-    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
-        reasons.append(Reason(code, subject, text))
+    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String, object: String = "") {
+        reasons.append(Reason(code, subject, text, object: object))
     }
 
     /// Makes the draft of one changed function; nil with a reason where there is nothing to jump from.
@@ -162,7 +162,9 @@ struct EntryBuilder {
                     note(.branchIntoEntry, name, "\(item.name) leads into the first bytes of \(name).")
                 }
                 if item.kind == .startOrEnd {
-                    note(.startOrEndCode, name, "\(name) runs only at the start or the end of the program.")
+                    note(
+                        .startOrEndCode, name, "\(name) runs only at the start or the end of the program.",
+                        object: unit.name)
                 }
                 if offset != 0, item.kind == .constant || item.kind == .variable {
                     note(.notUnderstood, name, "\(item.name) holds the address of a place inside \(name).")
@@ -172,7 +174,8 @@ struct EntryBuilder {
         if object.sections[section].name.hasPrefix(".text.startup")
             || object.sections[section].name.hasPrefix(".text.exit")
         {
-            note(.startOrEndCode, name, "\(name) runs only at the start or the end of the program.")
+            note(
+                .startOrEndCode, name, "\(name) runs only at the start or the end of the program.", object: unit.name)
         }
     }
 

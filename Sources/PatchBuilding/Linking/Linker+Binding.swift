@@ -103,8 +103,8 @@ extension Linker {
                 if use == .address, !isLiteral || offset == 0 {
                     note(
                         .newFunctionAddress, item.name,
-                        "\(owner) takes the address of the new function \(item.name), which may be kept longer than the patch."
-                    )
+                        "\(owner) takes the address of the new function \(item.name), which may be kept longer than the patch.",
+                        object: unit.name)
                 }
                 return .piece(piece(unit: number, section: target), offset: 0)
             }
@@ -124,11 +124,11 @@ extension Linker {
             if !section.relocations.isEmpty || section.isWritable {
                 note(
                     .newDataWithAddresses, item.name,
-                    "\(owner) uses \(item.name), a new constant that holds addresses.")
+                    "\(owner) uses \(item.name), a new constant that holds addresses.", object: unit.name)
             } else if item.isGlobal {
                 note(
-                    .newDataWithAddresses, item.name, "\(owner) uses \(item.name), new data that other objects can see."
-                )
+                    .newDataWithAddresses, item.name,
+                    "\(owner) uses \(item.name), new data that other objects can see.", object: unit.name)
             }
             return .piece(piece(unit: number, section: target), offset: 0)
         case .variable where unit.diff.origin[target] < 0:
@@ -138,6 +138,9 @@ extension Linker {
             note(.threadLocalStorage, owner, "\(owner) uses the thread-local variable \(item.name).")
             return nil
         case .constant, .variable:
+            if changedData.usesNewContents(of: item, unit: number, at: offset) {
+                return .piece(piece(unit: number, section: target), offset: 0)
+            }
             return existing(item, unit: number, owner: owner)
         case .merged, .startOrEnd, .exceptionTable:
             note(.notUnderstood, owner, "\(owner) refers to the section \(item.name).")
@@ -196,12 +199,13 @@ extension Linker {
         let bytes = [UInt8](literal.bytes)
         if literal.distance == 0, let address = unit.literals[bytes] { return (.target(address), reference.addend) }
         let alignment = object.sections[section].alignment
-        if alignment > 16 {
+        if alignment > ImageBuilder.alignment {
             note(
                 .notUnderstood, owner,
-                "\(owner) uses a constant that is aligned to \(alignment) bytes, an image only to 16.")
+                "\(owner) uses a constant that is aligned to \(alignment) bytes, an image only to \(ImageBuilder.alignment)."
+            )
         }
-        let piece = literalPiece(bytes, alignment: min(16, alignment))
+        let piece = literalPiece(bytes, alignment: min(ImageBuilder.alignment, alignment))
         return (.piece(piece, offset: literal.distance), reference.addend)
     }
 
@@ -251,6 +255,7 @@ extension Linker {
                 return .piece(piece(unit: function.unit, section: function.section), offset: 0)
             }
             if let address = resolver.address(name) {
+                changedData.noteUse(ofGlobal: name)
                 targetNames[address] = name
                 return .target(address)
             }

@@ -15,6 +15,7 @@ extension Linker {
         pieces[piece].clear(relocation.offset, count: 4)
         noteCaller(symbol, owner: owner)
         if !symbol.isLocal, globalAdded(symbol.baseName) == nil, let slot = resolver.slot(symbol.baseName) {
+            changedData.noteUse(ofGlobal: symbol.baseName)
             targetNames[slot] = symbol.baseName + "@got"
             pieces[piece].fields.append(
                 Piece.Field(

@@ -21,8 +21,8 @@ struct PatchAssembly {
         self.units = units
     }
 
-    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
-        note([Reason(code, subject, text)])
+    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String, object: String = "") {
+        note([Reason(code, subject, text, object: object)])
     }
 
     private mutating func note(_ more: [Reason]) {
@@ -31,7 +31,8 @@ struct PatchAssembly {
 
     /// Judges and, where the judgement allows it, builds.
     mutating func outcome(
-        description: PatchDescription, touchedHeaders: [String], aside: [Reason]
+        description: PatchDescription, touchedHeaders: [String], aside: [Reason], waivers: [Waiver],
+        fixUps requests: [RequestedFixUp]
     ) throws(PatchBuildingError) -> Outcome {
         note(aside)
         var layouts = LayoutJudge()
@@ -48,32 +49,37 @@ struct PatchAssembly {
             note(.notMatched, "", "Rebuilt objects contradict each other: \(contradiction).")
         }
         let (drafts, roots) = draftEntries()
+        let fixUps = try draftFixUps(requests, entries: drafts)
         note(linker.reasons)
         let frames = try collectFrames()
-        judgeConsistency(drafts)
+        judgeConsistency(drafts, fixUps)
+        // Only now every reason is known, and whatever a waiver was for has been linked.
+        let sorted = try WaivedReasons(reasons, waivers: waivers)
+        if let fault = linker.changedData.faults.first { throw fault }
+        reasons = sorted.remaining
 
         var functions = report(drafts)
         functions.sort { ($0.object, $0.name, $0.address ?? 0) < ($1.object, $1.name, $1.address ?? 0) }
+        func outcome(_ judgement: Judgement, _ patch: Patch? = nil) -> Outcome {
+            Outcome(judgement: judgement, functions: functions, patch: patch, layoutChanges: layouts.changes,
+                waived: sorted.waived)
+        }
         if drafts.isEmpty, reasons.isEmpty {
-            // Only additions that nothing of the target uses.
-            return Outcome(judgement: .empty, functions: functions, patch: nil, layoutChanges: layouts.changes)
+            // Only additions that nothing of the target uses, and what the author waives.
+            return outcome(.empty)
         }
-        guard Judgement(reasons).isApplicable else {
-            return Outcome(
-                judgement: Judgement(reasons), functions: functions, patch: nil, layoutChanges: layouts.changes)
-        }
-        let patch = try build(drafts, roots: roots, frames: frames, description: description)
-        let largest = LivePatchFactory.largestImage(entries: drafts.count)
+        guard Judgement(reasons).isApplicable else { return outcome(Judgement(reasons)) }
+        var patch = try build(drafts, roots: roots, fixUps: fixUps, frames: frames, description: description)
+        patch.provenance.waivers = sorted.waived.map(\.record)
+        let largest = LivePatchFactory.largestImage(entries: drafts.count, fixUps: fixUps.count)
         if patch.image.size > largest {
             note(
                 .tooLarge, "",
                 "The image has \(patch.image.size) bytes; at most \(largest) fit with its header."
             )
-            return Outcome(
-                judgement: Judgement(reasons), functions: functions, patch: nil, layoutChanges: layouts.changes)
+            return outcome(Judgement(reasons))
         }
-        return Outcome(
-            judgement: Judgement(reasons), functions: functions, patch: patch, layoutChanges: layouts.changes)
+        return outcome(Judgement(reasons), patch)
     }
 
     // MARK: - Entries
@@ -122,6 +128,25 @@ struct PatchAssembly {
         }
     }
 
+    /// What the author sets, with the pieces of new functions whose addresses are set.
+    private mutating func draftFixUps(
+        _ requests: [RequestedFixUp], entries: [EntryBuilder.Draft]
+    ) throws(PatchBuildingError) -> [FixUpBuilder.Draft] {
+        let builder = FixUpBuilder(shipped: shipped, placement: placement, units: units)
+        var drafts: [FixUpBuilder.Draft] = []
+        for request in requests {
+            guard !entries.isEmpty else {
+                throw request.fault("no function changes, and a patch of data alone cannot be applied")
+            }
+            let draft = try builder.draft(request, linker: &linker)
+            let end = draft.address + request.size.count
+            guard !drafts.contains(where: { $0.address < end && draft.address < $0.address + $0.request.size.count })
+            else { throw request.fault("it is set twice") }
+            drafts.append(draft)
+        }
+        return drafts
+    }
+
     /// Unwind rules of all functions that go into the image.
     private mutating func collectFrames() throws(PatchBuildingError) -> [ImageBuilder.PieceFrame] {
         var result: [ImageBuilder.PieceFrame] = []
@@ -154,14 +179,25 @@ struct PatchAssembly {
 
     // MARK: - Consistency
 
-    private mutating func judgeConsistency(_ drafts: [EntryBuilder.Draft]) {
+    private mutating func judgeConsistency(_ drafts: [EntryBuilder.Draft], _ fixUps: [FixUpBuilder.Draft]) {
         let changed = units.reduce(0) { $0 + $1.diff.changed.count }
-        guard changed > 1, let (from, to) = FunctionReferences(units, shipped: shipped).first() else { return }
-        note(
-            .functionsDependOnEachOther, from,
-            "\(from) and \(to) are both changed and refer to each other: they have to switch while none of them runs.")
+        var isQuiescent = !fixUps.isEmpty
+        if isQuiescent {
+            let names = fixUps.map(\.request.name).joined(separator: ", ")
+            note(
+                .dataFixups, "",
+                "The patch sets data (\(names)): no old function may go on with what it has read of them.")
+        }
+        if changed > 1, let (from, to) = FunctionReferences(units, shipped: shipped).first() {
+            note(
+                .functionsDependOnEachOther, from,
+                "\(from) and \(to) are both changed and refer to each other: they have to switch while none of them runs."
+            )
+            isQuiescent = true
+        }
+        guard isQuiescent else { return }
         for draft in drafts {
-            if draft.gate == nil {
+            if draft.gate == nil, changed > 1 {
                 note(
                     .prologueNotRelocatable, draft.name,
                     "The first instructions of \(draft.name) cannot be moved, so several functions cannot switch at once."
@@ -170,7 +206,8 @@ struct PatchAssembly {
             if units[draft.unit].diff.changed[draft.function].pre.count > 1 {
                 note(
                     .splitFunction, draft.name,
-                    "A part of \(draft.name) lies apart from it, where running code is not looked for.")
+                    "A part of \(draft.name) lies apart from it, where running code is not looked for.",
+                    object: units[draft.unit].name)
             }
         }
     }
@@ -178,7 +215,8 @@ struct PatchAssembly {
     // MARK: - Building
 
     private mutating func build(
-        _ drafts: [EntryBuilder.Draft], roots: [Int], frames: [ImageBuilder.PieceFrame], description: PatchDescription
+        _ drafts: [EntryBuilder.Draft], roots: [Int], fixUps: [FixUpBuilder.Draft], frames: [ImageBuilder.PieceFrame],
+        description: PatchDescription
     ) throws(PatchBuildingError) -> Patch {
         var builder = ImageBuilder(pieces: linker.pieces)
         let requests = zip(drafts, roots).map { draft, root in
@@ -212,8 +250,13 @@ struct PatchAssembly {
             target: Target(
                 buildID: shipped.buildID, name: shipped.soname ?? description.targetName, package: description.package,
                 packageVersion: description.packageVersion, machine: shipped.machine),
-            provenance: provenance, verdict: reasons.isEmpty ? .automatic : .quiescent, entries: entries, image: image,
-            symbols: symbols, requires: description.requires)
+            provenance: provenance, verdict: reasons.isEmpty ? .automatic : .quiescent, entries: entries,
+            fixUps: fixUps.map { draft in
+                let image = FixUp.Value.address(.image(draft.piece.map { builder.offset(ofPiece: $0) } ?? 0))
+                return FixUp(
+                    name: draft.request.name, address: UInt64(draft.address), size: draft.request.size,
+                    from: draft.from, to: draft.to ?? image, because: draft.request.because)
+            }, image: image, symbols: symbols, requires: description.requires)
     }
 
     private func report(_ drafts: [EntryBuilder.Draft]) -> [Outcome.Function] {

@@ -44,7 +44,7 @@ extension Recipe {
         text: String, location: Location, file: String
     ) throws(PreparationError) -> [Recipe] {
         let keys: Set<String> = [
-            "cves", "package", "vulnerable", "rebuild-without", "fixed", "fix", "part-of", "probe",
+            "cves", "package", "vulnerable", "rebuild-without", "fixed", "fix", "waive", "fixups", "part-of", "probe",
         ]
         let root = try StrictYAML(text: text, file: file, keys: keys).root
         let targets = try targets(root)
@@ -75,6 +75,9 @@ extension Recipe {
         rebuildWithout = try Recipe.patches(root.optional("rebuild-without"), root)
         fixed = try Recipe.fixedSources(root)
         fix = try Recipe.fix(root)
+        adaptation = try Recipe.adaptation(root)
+        waivers = try Recipe.waivers(root)
+        fixUps = try Recipe.fixUps(root)
         partOf = try root.optional("part-of").map { node throws(PreparationError) in try root.string(node) } ?? ""
         probe = try root.optional("probe").map { node throws(PreparationError) in try root.string(node) } ?? ""
         self.location = location
@@ -134,9 +137,12 @@ extension Recipe {
 
     private static func fix(_ root: StrictYAML.Fields) throws(PreparationError) -> Fix {
         let node = try root.required("fix")
-        let fields = try root.fields(node, keys: ["files", "patches", "reformatted"])
+        let fields = try root.fields(node, keys: ["files", "patches", "reformatted", "adapted", "because"])
         let isReformatted = try fields.optional("reformatted").map { node throws(PreparationError) in
             try fields.flag(node)
+        }
+        if isReformatted == true, let node = fields.optional("adapted") {
+            throw fields.complaint(node, "an adapted source has one format: 'reformatted' cannot be with it")
         }
         switch (fields.optional("files"), fields.optional("patches")) {
         case (let list?, nil):

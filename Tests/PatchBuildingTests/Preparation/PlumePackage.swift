@@ -52,8 +52,10 @@ struct PlumePackage {
     ]
 
     /// Fills a cache below a directory with version 1.0-1, upstream's 1.1 with changes, and the binary package.
+    /// `base` is in both versions.
     init(
-        in directory: String, changes: [String: String], shipped: String = "not looked at",
+        in directory: String, base: [String: String] = [:], changes: [String: String],
+        shipped: String = "not looked at",
         compile: [String] = ["make -C build -f ../Makefile all"]
     ) async throws {
         cache = Cache(directory: directory + "/cache")
@@ -71,9 +73,10 @@ struct PlumePackage {
                 "--- a/include/deep.h\n+++ b/include/deep.h\n@@ -1 +1 @@\n-#define DEEP 5\n+#define DEEP 6\n",
         ]
         try await Self.store(
-            Self.files, as: "plume_1.0.orig.tar.gz", top: "plume-1.0", in: mirror + "/upstream/plume/1.0", directory)
+            Self.files.merging(base) { $1 }, as: "plume_1.0.orig.tar.gz", top: "plume-1.0",
+            in: mirror + "/upstream/plume/1.0", directory)
         try await Self.store(
-            Self.files.merging(changes) { $1 }, as: "plume_1.1.orig.tar.gz", top: "plume-1.1",
+            Self.files.merging(base) { $1 }.merging(changes) { $1 }, as: "plume_1.1.orig.tar.gz", top: "plume-1.1",
             in: mirror + "/upstream/plume/1.1", directory)
         try await Self.store(
             debian, as: "plume_1.0-1.debian.tar.xz", top: "", in: mirror + "/debian/plume/1.0-1", directory)
