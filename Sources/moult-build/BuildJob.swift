@@ -17,6 +17,10 @@ struct BuildResult {
     var identifier: String?
     /// What was picked and what it cost; nil if preparing failed.
     var prepared: PreparedFix?
+    /// Why the fix changes nothing; empty unless that is the judgement.
+    var reasonsForNoEffect: [Reason] = []
+    /// Every file and package that was used: `sha256:<hex> <name>`, sorted.
+    var inputs: [String] = []
     /// The judgement and the functions concerned; nil if it did not come to that.
     var outcome: Outcome?
     /// Where the live patch was written; nil if it was not.
@@ -36,16 +40,21 @@ struct BuildJob {
     func build(_ path: String) async -> BuildResult {
         var result = BuildResult(recipe: path)
         do {
-            let recipe = try Recipe(path: path)
-            result.identifier = recipe.location.identifier
+            result.identifier = try Recipe.Location(path: path).identifier
+            let file = try RecipeFile(path)
             let prepared = try await FixPreparation.prepare(
-                recipe: recipe, build: try BuildRecipe(besideRecipe: path), progress: Self.say)
+                recipe: file.recipe, build: file.build, progress: Self.say)
             result.prepared = prepared
+            result.inputs = (prepared.inputs + file.inputs).sorted()
             Self.say("comparing and judging")
             let outcome = try LivePatchFactory.makePatch(
-                shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
+                shipped: prepared.shipped, objects: prepared.objects,
+                description: PatchDescription(prepared, inputs: result.inputs),
                 touchedHeaders: prepared.touchedHeaders)
             result.outcome = outcome
+            if outcome.judgement == .empty {
+                result.reasonsForNoEffect = try await prepared.reasonsForNoEffect()
+            }
             if let patch = outcome.patch { try write(patch, to: &result) }
         } catch let error as PreparationError {
             result.failure = Failure(
@@ -71,11 +80,10 @@ struct BuildJob {
         let bytes = try PatchWriter.write(patch) { SHA256.digest(of: $0).bytes }
         result.digest = try WholeFile.verify(bytes.span.bytes)
         guard let output else { return }
-        let directory = URL(filePath: output, directoryHint: .isDirectory)
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        let file = directory.appending(path: "\(patch.identifier).moult")
-        try Data(bytes).write(to: file, options: .atomic)
-        result.file = file.path
+        let directory = URL(filePath: output, directoryHint: .isDirectory).path
+        let file = URL(filePath: directory).appending(path: "\(patch.identifier).moult").path
+        try OutputFile.write(bytes, to: file)
+        result.file = file
     }
 
     private static func say(_ step: String) {
@@ -85,7 +93,7 @@ struct BuildJob {
 
 extension PatchDescription {
     /// What the live patch of a prepared fix says of itself.
-    fileprivate init(_ prepared: PreparedFix) {
+    fileprivate init(_ prepared: PreparedFix, inputs: [String]) {
         let recipe = prepared.recipe
         let name = recipe.target.object.split(separator: "/").last.map(String.init) ?? recipe.target.object
         self.init(
@@ -94,6 +102,6 @@ extension PatchDescription {
             provenance: Provenance(
                 cves: recipe.cves.sorted(), partOf: recipe.partOf, source: recipe.location.source,
                 suite: recipe.location.suite, vulnerableVersion: prepared.offer.vulnerable,
-                fixedVersion: prepared.offer.fixed.version, reasons: [], inputs: prepared.inputs))
+                fixedVersion: prepared.offer.fixed.version, reasons: [], inputs: inputs))
     }
 }

@@ -16,10 +16,20 @@ package struct BuildWatch: Sendable {
         case full
     }
 
-    /// Directory of the programs; goes to the front of PATH.
+    /// Directory of the programs.
     let programs: String
     /// Directory of the records, one file per command.
     let records: String
+
+    /// Where the programs are seen in the sandbox; goes to the front of PATH.
+    static let placeOfPrograms = Sandbox.own + "/programs"
+    /// Where the records are written in the sandbox.
+    static let placeOfRecords = Sandbox.own + "/records"
+
+    /// A sandbox in which the watched build can run.
+    func mounted(in sandbox: Sandbox) -> Sandbox {
+        sandbox.reading(programs, at: BuildWatch.placeOfPrograms).writing(records, at: BuildWatch.placeOfRecords)
+    }
 
     /// Names of compilers, and of archivers with their indexers, that are looked for on the PATH.
     private static let names: [(name: String, kind: String)] =
@@ -49,43 +59,37 @@ package struct BuildWatch: Sendable {
         }
         try await Command("chmod", ["755"] + installed).succeed(or: .systemFailed, "making programs executable")
         try await Command(
-            "gcc", ["-c", "-x", "c", "/dev/null", "-o", watch.empty], environment: ["PATH": path.joined(separator: ":")]
+            "gcc", ["-c", "-x", "c", "/dev/null", "-o", watch.programs + "/.empty.o"],
+            environment: ["PATH": path.joined(separator: ":")]
         ).succeed(or: .missingBuildDependency, "compiling an empty file")
         return watch
     }
 
-    private var empty: String { programs + "/.empty.o" }
+    private static let empty = placeOfPrograms + "/.empty.o"
 
-    /// The variables that the programs look at.
-    ///
-    /// - Parameters:
-    ///   - mode: nil for not watching.
-    ///   - tree: root of the tree, mapped to `.` in what is compiled.
-    func environment(_ mode: Mode?, tree: String) -> [String: String] {
-        ["MOULT_WATCH": mode?.rawValue ?? "off", "MOULT_TREE": tree]
-    }
+    /// The variables that the programs look at; nil for not watching.
+    static func environment(_ mode: Mode?) -> [String: String] { ["MOULT_WATCH": mode?.rawValue ?? "off"] }
 
     /// A program: records {name, directory, arguments...}, each ended by a zero byte, in a file of its own; then
-    /// answers. What asks about the tools (output `/dev/null`, preprocessing, versions) goes to the real one.
+    /// answers. A command that cannot be recorded fails: a build of which something is not known is of no use. What asks about the tools (output `/dev/null`, preprocessing, versions) goes to the real one.
     private func script(name: String, kind: String, real: String) -> String {
         """
         #!/bin/sh
         real=\(BuildWatch.quoted(real))
         [ "$MOULT_WATCH" = off ] && exec "$real" "$@"
-        record=\(BuildWatch.quoted(records))/$$
+        record=\(BuildWatch.placeOfRecords)/$$
         set -C
-        while ! { : >"$record"; } 2>/dev/null; do record=$record.1; done
+        while ! { true >"$record"; } 2>/dev/null; do [ -e "$record" ] || exit 1; record=$record.1; done
         set +C
-        printf '%s\\0' \(name) "$PWD" "$@" >"$record"
+        printf '%s\\0' \(name) "$PWD" "$@" >"$record" || exit 1
         """
             + (kind == "compiler"
-                ? BuildWatch.compiler(empty: empty) : kind == "archiver" ? BuildWatch.archiver : BuildWatch.indexer)
+                ? BuildWatch.compiler : kind == "archiver" ? BuildWatch.archiver : BuildWatch.indexer)
     }
 
-    private static func compiler(empty: String) -> String {
-        """
+    private static let compiler = """
 
-        [ "$MOULT_WATCH" = full ] && exec "$real" "$@" "-ffile-prefix-map=$MOULT_TREE=."
+        [ "$MOULT_WATCH" = full ] && exec "$real" "$@"
         out= deps= compile= source= auto= last=
         for argument in "$@"; do
           case $last in
@@ -108,10 +112,9 @@ package struct BuildWatch: Sendable {
           if [ -n "$auto" ] && [ -z "$deps" ]; then deps=${out%.*}.d; fi
           [ -n "$deps" ] && : >"$deps"
         fi
-        exec cp \(quoted(empty)) "${out:-a.out}"
+        exec cp \(empty) "${out:-a.out}"
 
         """
-    }
 
     private static let archiver = """
 
@@ -135,6 +138,7 @@ package struct BuildWatch: Sendable {
 
     /// The recorded commands, oldest first, with the root of the tree replaced by a placeholder.
     ///
+    /// - Parameter tree: where the tree was seen in the sandbox.
     /// - Throws: `PreparationError`.
     func commands(tree: String) throws(PreparationError) -> [RecordedCommand] {
         var dated: [(date: Double, command: RecordedCommand)] = []

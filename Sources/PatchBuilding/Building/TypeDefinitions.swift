@@ -89,7 +89,7 @@ package struct TypeDefinitions: Sendable {
 
     /// Words and single characters. A directive is one token with its name and ends with a line feed; `#line` is
     /// left out.
-    private static func tokens(_ source: [UInt8]) -> [String] {
+    static func tokens(_ source: [UInt8]) -> [String] {
         var result: [String] = []
         var index = 0
         var isLineStart = true
