@@ -53,7 +53,7 @@ package struct BuildReport {
             "id": result.identifier.map(JSONValue.string) ?? .null,
             "target": result.target.map { ["package": .string($0.package), "object": .string($0.object)] } ?? .null,
             "verdict": outcome.map { .string($0.judgement.word) } ?? .null,
-            "reasons": .array(outcome?.judgement.reasons.map(json) ?? []),
+            "reasons": .array(reasons(result).map(json)),
             "waivers": .array(outcome?.waived.map(json) ?? []),
             "adapted": result.prepared?.recipe.adaptation.map {
                 ["name": .string($0.name), "because": .string($0.because)]
@@ -65,10 +65,16 @@ package struct BuildReport {
             "digest": result.digest.map { .string($0.hexadecimal) } ?? .null,
             "picked": result.prepared.map { .string($0.offer.summary) } ?? .null,
             "rebuilt-without": .array((result.prepared?.offer.rebuiltWithout ?? []).map(JSONValue.string)),
+            "inputs": .array(result.inputs.map(JSONValue.string)),
             "compiler": result.prepared.map { .string($0.compiler) } ?? .null,
             "cpu-milliseconds": .object(costs),
             "failure": result.failure?.members ?? .null,
         ]
+    }
+
+    /// Why the verdict is what it is, or why the fix changes nothing.
+    private static func reasons(_ result: BuildResult) -> [Reason] {
+        (result.outcome?.judgement.reasons ?? []) + result.reasonsForNoEffect
     }
 
     private static func json(_ reason: Reason) -> JSONValue {
@@ -97,6 +103,11 @@ package struct BuildReport {
         ]
     }
 
+    /// The packages among the inputs, as `name=version`.
+    private static func packages(_ inputs: [String]) -> [String] {
+        inputs.compactMap { $0.split(separator: " ").last.map(String.init) }.filter { $0.contains("=") }.sorted()
+    }
+
     /// The same as lines for people.
     package var lines: [String] { results.flatMap(lines) }
 
@@ -117,7 +128,7 @@ package struct BuildReport {
             let after = function.sizeAfter.map(String.init) ?? "none"
             lines.append("  \(function.name) (\(function.object)): \(before) -> \(after) bytes")
         }
-        for reason in outcome.judgement.reasons {
+        for reason in Self.reasons(result) {
             let subject = reason.subject.isEmpty ? "" : " \(reason.subject)"
             lines.append("  \(reason.code.rawValue)\(subject): \(reason.text)")
             if isExplaining || outcome.patch == nil { lines.append("    remedy: \(reason.code.remedy)") }
@@ -137,7 +148,16 @@ package struct BuildReport {
         }
         if let file = result.file { lines.append("  written: \(file)") }
         if let digest = result.digest { lines.append("  digest: sha256 \(digest.hexadecimal)") }
-        if outcome.patch == nil { lines.append("  no live patch is made of it") }
+        if outcome.judgement == .empty {
+            lines.append("  the fix changes nothing in this target, so there is nothing to patch")
+        } else if outcome.patch == nil {
+            lines.append("  no live patch is made of it")
+        }
+        if outcome.judgement.reasons.contains(where: { [.notMatched, .otherContents].contains($0.code) }) {
+            // Where the bytes differ, other versions of what made them are the usual cause.
+            lines.append("  built with \(result.prepared?.compiler ?? "") and")
+            lines.append(contentsOf: Self.packages(result.inputs).map { "    \($0)" })
+        }
         return lines
     }
 }

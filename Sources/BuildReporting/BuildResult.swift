@@ -17,6 +17,10 @@ package struct BuildResult: Sendable {
     package var target: Recipe.ShippedObject?
     /// What was picked and what it cost; nil if preparing failed.
     package var prepared: PreparedFix?
+    /// Why the fix changes nothing; empty unless that is the judgement.
+    package var reasonsForNoEffect: [Reason] = []
+    /// Every file and package that was used: `sha256:<hex> <name>`, sorted.
+    package var inputs: [String] = []
     /// The judgement and the functions concerned; nil if it did not come to that.
     package var outcome: Outcome?
     /// Disassemblies side by side; empty unless a report is asked for.

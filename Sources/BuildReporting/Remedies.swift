@@ -26,6 +26,10 @@ extension Reason.Code {
             restart
         case .notUnderstood:
             "Report it with the recipe; until then restart the program with the fixed package."
+        case .onlyComments, .sameCode:
+            "Nothing has to be patched; check that the recipe names the whole fix."
+        case .notCompiled:
+            "Nothing has to be patched in this build; check that build.yaml configures as the distribution does."
         case .tooLarge:
             "Split the fix into recipes of its own; until then restart the program with the fixed package."
         case .notMatched, .otherContents:
@@ -61,16 +65,23 @@ extension PreparationError.Code {
             "Name other versions in the recipe, or an archive that still has these files."
         case .fetchFailed: "Check the network and apt's configuration, then run it again."
         case .malformedPackage: "Report it with the package's name and version."
+        case .notInSource: "Correct the path in the recipe, or name the version that has the file."
+        case .notInPackage: "Correct the object's path in the recipe, or name the package that has it."
         case .patchDoesNotApply: "Check that the fix belongs to the vulnerable version."
         case .otherCompiler: "Install the compiler version that the message names."
         case .missingBuildDependency: "Install the packages that the message names."
+        case .sandboxUnavailable:
+            "Install bubblewrap, and let this user make user namespaces (user.max_user_namespaces); a container "
+                + "often forbids them."
         case .buildFailed: "Read what the build said; check build.yaml beside the recipe."
         case .targetNotBuilt: "Check that build.yaml builds the object that the recipe names."
         case .fixNotCompiled: "Check the files of the fix: none of them goes into this target."
         case .nothingToFix: "Check the versions in the recipe: the files are equal in both."
         case .notOnlyFormatting: "Report it with the file's name; the fix can still be given as a patch."
         case .cacheBusy: "Wait for the other build, or set MOULT_CACHE to another directory."
-        case .systemFailed: "Check disk space and permissions of the cache directory."
+        case .noSpace:
+            "Make room on the file system that the message names, or name another directory (MOULT_CACHE, --output)."
+        case .systemFailed: "Check the permissions of the file or directory that the message names."
         }
     }
 }

@@ -51,7 +51,6 @@ package struct ReportDocument {
                     "object": .string(prepared.recipe.target.object),
                 ]
             } ?? .null
-        members["inputs"] = .array((result.prepared?.inputs ?? []).map(JSONValue.string))
         members["layouts"] = .array((result.outcome?.layoutChanges ?? []).map(layout))
         members["listings"] = .array(result.listings.map(listing))
         return .object(members)

@@ -23,8 +23,14 @@ package struct PreparedFix: Sendable {
     package var unfollowed: [String]
     /// The compiler that was used, as `gcc --version` names it.
     package var compiler: String
+    /// The packages of this machine that went into the objects: compiler, assembler, headers, and what the build
+    /// recipe names. The digest is that of dpkg's list of the package's files and their digests, which is also
+    /// in the package itself (`md5sums`).
+    package var packages: [Offer.Input]
     /// Processor seconds (user and system, with all tools that were run) per step, in order.
     package var costs: [Cost]
+    /// What is needed to say why nothing changes.
+    var effect: FixEffect
 
     /// What one step took.
     package struct Cost: Sendable, Equatable {
@@ -43,8 +49,13 @@ package struct PreparedFix: Sendable {
     /// Processor seconds of all steps.
     package var cpuSeconds: Double { costs.reduce(0) { $0 + $1.seconds } }
 
-    /// One line per file that was used: `sha256:<hex> <name>`, sorted.
+    /// One line per file and package that was used: `sha256:<hex> <name>`, sorted.
     package var inputs: [String] {
-        (offer.inputs + (adaptation.map { [$0] } ?? [])).map { "sha256:\($0.sha256) \($0.name)" }.sorted()
+        (offer.inputs + (adaptation.map { [$0] } ?? []) + packages).map { "sha256:\($0.sha256) \($0.name)" }.sorted()
     }
+
+    /// Why the fix changes nothing in the target; to be asked when that is the judgement.
+    ///
+    /// - Throws: `PreparationError`.
+    package func reasonsForNoEffect() async throws -> [Reason] { try await effect.reasons() }
 }

@@ -91,7 +91,7 @@ extension FixPreparation {
         try Files.makeDirectory(cache.directory + "/mirror")
         let mirror = Mirror(cache: cache, suite: recipe.location.suite)
         let material = try await Acquisition(mirror: mirror, progress: { _ in }).pick(recipe)
-        return try await withScratch(cache) { scratch in
+        return try await ScratchDirectory.with(cache, "comparison") { scratch in
             let (old, new) = (scratch + "/old", scratch + "/new")
             try Files.makeDirectory(old)
             try Files.makeDirectory(new)

@@ -63,6 +63,12 @@ package struct Reason: Sendable, Equatable {
         case notMatched = "not-matched"
         /// The shipped binary holds other strings or constants than the rebuilt object.
         case otherContents = "other-contents"
+        /// The fix changes nothing: only comments and white space differ.
+        case onlyComments = "only-comments"
+        /// The fix changes nothing: what differs is left out by the preprocessor.
+        case notCompiled = "not-compiled"
+        /// The fix changes nothing: the compiler makes the same of both sources.
+        case sameCode = "same-code"
     }
 
     /// What a reason allows.

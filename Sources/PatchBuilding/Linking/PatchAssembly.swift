@@ -48,7 +48,7 @@ struct PatchAssembly {
         for contradiction in placement.contradictions {
             note(.notMatched, "", "Rebuilt objects contradict each other: \(contradiction).")
         }
-        let (drafts, roots) = draftEntries()
+        let (drafts, roots) = try draftEntries()
         let fixUps = try draftFixUps(requests, entries: drafts)
         note(linker.reasons)
         let frames = try collectFrames()
@@ -85,7 +85,7 @@ struct PatchAssembly {
     // MARK: - Entries
 
     /// Drafts of all entries, sorted by address, and for each the piece that replaces it.
-    private mutating func draftEntries() -> ([EntryBuilder.Draft], [Int]) {
+    private mutating func draftEntries() throws(PatchBuildingError) -> ([EntryBuilder.Draft], [Int]) {
         var builder = EntryBuilder(shipped: shipped, placement: placement)
         var drafts: [EntryBuilder.Draft] = []
         for (number, unit) in units.enumerated() {
@@ -94,6 +94,14 @@ struct PatchAssembly {
             }
         }
         note(builder.reasons)
+        if builder.reasons.contains(where: { $0.code == .notMatched }) {
+            let report = MismatchReport(shipped)
+            for unit in units {
+                for sentence in try report.sentences(unit.plain, placement.objects[unit.index]) {
+                    note(.notMatched, unit.name, sentence + ".")
+                }
+            }
+        }
         drafts.sort { ($0.address, $0.name) < ($1.address, $1.name) }
         for (first, second) in zip(drafts, drafts.dropFirst())
         where second.address < first.address + first.expected.count {

@@ -202,7 +202,7 @@ extension Recipe {
     }
 
     /// The contents of a recipe file.
-    static func text(_ path: String) throws(PreparationError) -> String {
+    package static func text(_ path: String) throws(PreparationError) -> String {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw PreparationError(.malformedRecipe, "\(path): the file cannot be read")
         }
@@ -237,11 +237,16 @@ extension BuildRecipe {
     ///
     /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
     package init(besideRecipe path: String) throws(PreparationError) {
-        let directory = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-        let file = directory.isEmpty ? "build.yaml" : directory + "/build.yaml"
+        let file = BuildRecipe.path(besideRecipe: path)
         let location = try Recipe.Location(path: file)
         try self.init(
             text: try Recipe.text(file), suite: location.suite, source: location.source, file: file)
+    }
+
+    /// The path of the `build.yaml` that stands beside a recipe.
+    package static func path(besideRecipe path: String) -> String {
+        let directory = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        return directory.isEmpty ? "build.yaml" : directory + "/build.yaml"
     }
 
     /// Reads a build recipe from text.
