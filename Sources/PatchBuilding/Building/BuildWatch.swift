@@ -148,6 +148,7 @@ package struct BuildWatch: Sendable {
         exec \(quoted(copy)) \(empty) "${out:-a.out}"
 
         """
+    }
 
     /// A text as one word of a shell script.
     static func quoted(_ text: String) -> String { "'" + text.replacing("'", with: "'\\''") + "'" }

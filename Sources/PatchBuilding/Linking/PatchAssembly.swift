@@ -61,7 +61,8 @@ struct PatchAssembly {
         var functions = report(drafts)
         functions.sort { ($0.object, $0.name, $0.address ?? 0) < ($1.object, $1.name, $1.address ?? 0) }
         func outcome(_ judgement: Judgement, _ patch: Patch? = nil) -> Outcome {
-            Outcome(judgement: judgement, functions: functions, patch: patch, layoutChanges: layouts.changes,
+            Outcome(
+                judgement: judgement, functions: functions, patch: patch, layoutChanges: layouts.changes,
                 waived: sorted.waived)
         }
         if drafts.isEmpty, reasons.isEmpty {
