@@ -72,15 +72,16 @@ package struct PlacedFixUp: Sendable, Equatable {
 
     /// Why nothing is done where the bytes are something else.
     ///
-    /// - Parameter found: the bytes.
-    package func mismatch(_ found: [UInt8]) -> Refusal {
+    /// - Parameters:
+    ///   - found: the bytes.
+    ///   - isPlaced: whether the image has its place, so that all of `to` is known.
+    package func mismatch(_ found: [UInt8], isPlaced: Bool = true) -> Refusal {
         let value = found.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         let hexadecimal = { (number: UInt64) in "0x" + String(number, radix: 16) }
         let now = found.count == size.count ? hexadecimal(value) : "unreadable"
+        let wanted = hexadecimal(from) + (isPlaced ? " without the patch and \(hexadecimal(to)) with it" : "")
         return Refusal(
-            .fixupMismatch,
-            "\(name) at \(hexadecimal(address)) is \(now), and should be \(hexadecimal(from)) without the patch and "
-                + "\(hexadecimal(to)) with it.",
+            .fixupMismatch, "\(name) at \(hexadecimal(address)) is \(now), and should be \(wanted).",
             remedy: "Restart the process with the fixed package.")
     }
 }

@@ -32,8 +32,8 @@ extension Patcher {
             // A datum of the target: in its own memory, and not among its code.
             guard let object, let mapping = survey.mapping(at: fixUp.address), mapping.mayHoldData,
                 object.range.contains(fixUp.address), fixUp.range.upper <= object.range.upperBound
-            else { throw .refused(fixUp.mismatch([])) }
-            guard fixUp.state(of: bytes) == .from else { throw .refused(fixUp.mismatch(bytes)) }
+            else { throw .refused(fixUp.mismatch([], isPlaced: false)) }
+            guard fixUp.state(of: bytes) == .from else { throw .refused(fixUp.mismatch(bytes, isPlaced: false)) }
         }
     }
 }
