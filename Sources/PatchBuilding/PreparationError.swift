@@ -38,6 +38,8 @@ package struct PreparationError: Error, Sendable, Equatable, CustomStringConvert
         case fixNotCompiled = "fix-not-compiled"
         /// The fix changes nothing: its files are equal in both sources.
         case nothingToFix = "nothing-to-fix"
+        /// Formatting a source changed more than white space, so places cannot be carried back.
+        case notOnlyFormatting = "not-only-formatting"
         /// Another process holds the cache.
         case cacheBusy = "cache-busy"
         /// A file of the cache or a tool of the system cannot be used.

@@ -90,10 +90,10 @@ extension PatchDescription {
         let name = recipe.target.object.split(separator: "/").last.map(String.init) ?? recipe.target.object
         self.init(
             identifier: recipe.location.identifier, targetName: name, package: recipe.target.package,
-            packageVersion: prepared.offer.vulnerable,
+            packageVersion: prepared.offer.targetVersion,
             provenance: Provenance(
                 cves: recipe.cves.sorted(), partOf: recipe.partOf, source: recipe.location.source,
-                suite: recipe.location.suite, vulnerableVersion: prepared.offer.vulnerable,
+                suite: recipe.location.suite, vulnerableVersion: prepared.offer.vulnerableVersion,
                 fixedVersion: prepared.offer.fixed.version, reasons: [], inputs: prepared.inputs))
     }
 }

@@ -56,6 +56,7 @@ struct BuildReport {
             "file": result.file.map(JSONValue.string) ?? .null,
             "digest": result.digest.map { .string($0.hexadecimal) } ?? .null,
             "picked": result.prepared.map { .string($0.offer.summary) } ?? .null,
+            "rebuilt-without": .array((result.prepared?.offer.rebuiltWithout ?? []).map(JSONValue.string)),
             "compiler": result.prepared.map { .string($0.compiler) } ?? .null,
             "cpu-milliseconds": .object(costs),
             "failure": result.failure?.members ?? .null,

@@ -63,6 +63,7 @@ extension PreparationError.Code {
         case .targetNotBuilt: "Check that build.yaml builds the object that the recipe names."
         case .fixNotCompiled: "Check the files of the fix: none of them goes into this target."
         case .nothingToFix: "Check the versions in the recipe: the files are equal in both."
+        case .notOnlyFormatting: "Report it with the file's name; the fix can still be given as a patch."
         case .cacheBusy: "Wait for the other build, or set MOULT_CACHE to another directory."
         case .systemFailed: "Check disk space and permissions of the cache directory."
         }

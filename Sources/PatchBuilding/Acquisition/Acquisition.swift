@@ -9,8 +9,8 @@ struct Acquisition: Sendable {
     struct Material: Sendable, Equatable {
         /// What was picked.
         var offer: Offer
-        /// The binary package.
-        var binary: String
+        /// The binary package; nil if the target is rebuilt.
+        var binary: String?
         /// The vulnerable source version.
         var sourceVersion: String
         /// Upstream's tarballs of the vulnerable source.
@@ -39,21 +39,25 @@ struct Acquisition: Sendable {
         for version in recipe.vulnerable where vulnerable == nil {
             let sourceVersion = PackageVersion.source(ofBinary: version)
             let upstream = PackageVersion.upstream(of: sourceVersion)
-            let stored = try await all(
-                [
+            var wanted: [Wanted] = [
+                (
+                    "upstream tarball of \(source) \(upstream)",
+                    { try await mirror.upstream(source, upstream: upstream) }
+                ),
+                (
+                    "Debian's part of \(source) \(sourceVersion)",
+                    { try await mirror.debian(source, version: sourceVersion) }
+                ),
+            ]
+            // What is rebuilt needs no binary: that it is the vulnerable one is why it is rebuilt.
+            if recipe.rebuildWithout.isEmpty {
+                wanted.append(
                     (
                         "\(recipe.target.package) \(version)",
                         { try await mirror.binary(recipe.target.package, version: version) }
-                    ),
-                    (
-                        "upstream tarball of \(source) \(upstream)",
-                        { try await mirror.upstream(source, upstream: upstream) }
-                    ),
-                    (
-                        "Debian's part of \(source) \(sourceVersion)",
-                        { try await mirror.debian(source, version: sourceVersion) }
-                    ),
-                ], &missing)
+                    ))
+            }
+            let stored = try await all(wanted, &missing)
             if let stored { vulnerable = (version, sourceVersion, stored) }
         }
         guard let vulnerable else { throw Acquisition.nothing("no vulnerable version", recipe, missing) }
@@ -85,10 +89,11 @@ struct Acquisition: Sendable {
             }
             return Material(
                 offer: Offer(
-                    vulnerable: vulnerable.version, fixed: fixed, missing: missing,
-                    inputs: inputs.sorted { $0.name < $1.name }),
-                binary: vulnerable.stored[0].paths[0], sourceVersion: vulnerable.sourceVersion,
-                vulnerableUpstream: vulnerable.stored[1].paths, vulnerableDebian: vulnerable.stored[2].paths,
+                    vulnerable: vulnerable.version, rebuiltWithout: recipe.rebuildWithout, fixed: fixed,
+                    missing: missing, inputs: inputs.sorted { $0.name < $1.name }),
+                binary: vulnerable.stored.count > 2 ? vulnerable.stored[2].paths.first : nil,
+                sourceVersion: vulnerable.sourceVersion,
+                vulnerableUpstream: vulnerable.stored[0].paths, vulnerableDebian: vulnerable.stored[1].paths,
                 fixedUpstream: stored[0].paths, fixedDebian: stored.count > 1 ? stored[1].paths : [])
         }
         throw Acquisition.nothing("no source of the fix", recipe, missing)

@@ -36,8 +36,10 @@ package struct Offer: Sendable, Equatable {
         }
     }
 
-    /// The shipped version that was picked.
+    /// The version that was picked: of the shipped binary, or of the source that is rebuilt.
     package var vulnerable: String
+    /// The distribution's patches that the target is rebuilt without; empty if the target is the shipped one.
+    package var rebuiltWithout: [String]
     /// Where the fix was taken from.
     package var fixed: Recipe.FixedSource
     /// What was wanted first and was not there.
@@ -46,8 +48,12 @@ package struct Offer: Sendable, Equatable {
     package var inputs: [Input]
 
     /// Makes an offer of its parts.
-    package init(vulnerable: String, fixed: Recipe.FixedSource, missing: [Missing], inputs: [Input]) {
+    package init(
+        vulnerable: String, rebuiltWithout: [String] = [], fixed: Recipe.FixedSource, missing: [Missing],
+        inputs: [Input]
+    ) {
         self.vulnerable = vulnerable
+        self.rebuiltWithout = rebuiltWithout
         self.fixed = fixed
         self.missing = missing
         self.inputs = inputs
@@ -55,8 +61,26 @@ package struct Offer: Sendable, Equatable {
 
     /// The choice as a sentence for a person.
     package var summary: String {
-        let choice = "vulnerable \(vulnerable), fix from \(fixed)"
+        let count = rebuiltWithout.count
+        let target =
+            count == 0
+            ? "vulnerable \(vulnerable)"
+            : "target rebuilt, not shipped: \(vulnerable) without \(count) of its patches"
+        let choice = "\(target), fix from \(fixed)"
         guard !missing.isEmpty else { return choice }
         return choice + "; not offered: " + missing.map(\.file).joined(separator: ", ")
+    }
+
+    /// The target's version in a few words, for where the target is named: never that of a shipped build if it
+    /// is a rebuild.
+    package var targetVersion: String {
+        rebuiltWithout.isEmpty ? vulnerable : vulnerable + " (rebuilt, not shipped)"
+    }
+
+    /// The vulnerable version with everything that makes a rebuild another build than the shipped one.
+    package var vulnerableVersion: String {
+        rebuiltWithout.isEmpty
+            ? vulnerable
+            : "\(vulnerable), rebuilt without " + rebuiltWithout.joined(separator: ", ") + "; not a shipped build"
     }
 }

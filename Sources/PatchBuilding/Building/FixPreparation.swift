@@ -36,7 +36,8 @@ package enum FixPreparation {
         meter.finish("objects")
         let sources = Set(target.target.objects.map(\.source))
         return PreparedFix(
-            recipe: recipe, offer: target.offer, shipped: target.shipped, objects: rebuilt,
+            recipe: recipe, offer: target.offer, shipped: target.shipped, rebuiltTarget: target.rebuiltTarget,
+            objects: rebuilt,
             touchedHeaders: try touched.filter { try !sources.contains($0) || changesTypes($0, changes, target) },
             compiler: target.compiler, costs: meter.costs)
     }
@@ -57,7 +58,7 @@ package enum FixPreparation {
     ///   - recipe: the fix, which names the target.
     ///   - build: how the distribution builds the source of the recipe.
     ///   - cache: where everything is kept.
-    ///   - mode: survey, or full build.
+    ///   - mode: survey, or full build. A target that is rebuilt always needs the full build.
     ///   - progress: called with a sentence for a person at the beginning of each step.
     /// - Throws: `PreparationError`.
     package static func open(
@@ -73,9 +74,13 @@ package enum FixPreparation {
         let mirror = Mirror(cache: cache, suite: recipe.location.suite)
         let material = try await Acquisition(mirror: mirror, progress: progress).pick(recipe)
         progress("picked: " + material.offer.summary)
-        let shipped = try await withScratch(cache) { scratch in
-            try await SourceTree.file(recipe.target.object, ofBinary: material.binary, scratch: scratch)
+        var shipped: [UInt8] = []
+        if let binary = material.binary {
+            shipped = try await withScratch(cache) { scratch in
+                try await SourceTree.file(recipe.target.object, ofBinary: binary, scratch: scratch)
+            }
         }
+        let mode = material.binary == nil ? .full : mode
         meter.finish("fetch")
 
         try await Compiler.checkInstalled(build.dependencies)
@@ -83,10 +88,12 @@ package enum FixPreparation {
         try compiler.check(binary: shipped, named: recipe.target.object, expected: build.compiler)
         let used = (material.vulnerableUpstream + material.vulnerableDebian).map(Files.name)
         let watched = try await WatchedBuild.get(
-            build, version: material.sourceVersion, mode: mode, compiler: compiler.version,
+            build, version: material.sourceVersion, mode: mode, omitting: recipe.rebuildWithout,
+            compiler: compiler.version,
             sources: (material.vulnerableUpstream, material.vulnerableDebian),
             inputs: material.offer.inputs.filter { used.contains($0.name) }, cache: cache, progress: progress)
         let target = try TargetObjects(named: Files.name(recipe.target.object), in: watched)
+        if material.binary == nil { shipped = try Files.read("\(watched.tree)/\(target.output)") }
         meter.finish(mode.rawValue)
         return TargetBuild(
             recipe: recipe, offer: material.offer, shipped: shipped, compiler: compiler.version, costs: meter.costs,
@@ -105,23 +112,38 @@ package enum FixPreparation {
                     fixed[path] = new
                     continue
                 }
-                let diff = try await SourceDiff(old: try Files.read(place), new: new, scratch: scratch)
-                guard !diff.hunks.isEmpty else {
-                    throw PreparationError(.nothingToFix, "\(path) is the same in both sources")
-                }
-                fixed[path] = try LineDirectives.fixed(diff, chosen: chosen[path] ?? [])
+                fixed[path] = try await fixedSource(
+                    path, old: try Files.read(place), new: new, chosen: chosen[path] ?? .all,
+                    isReformatted: target.recipe.fix.isReformatted, scratch: scratch)
             }
             return fixed
         }
     }
 
+    private static func fixedSource(
+        _ path: String, old: [UInt8], new: [UInt8], chosen: Recipe.Choice, isReformatted: Bool, scratch: String
+    ) async throws(PreparationError) -> [UInt8] {
+        let reformatted = isReformatted ? try await ReformattedDiff(old: old, new: new, scratch: scratch) : nil
+        let diff: SourceDiff
+        if let reformatted {
+            diff = reformatted.diff
+        } else {
+            diff = try await SourceDiff(old: old, new: new, scratch: scratch)
+        }
+        guard !diff.hunks.isEmpty else {
+            throw PreparationError(.nothingToFix, "\(path) is the same in both sources")
+        }
+        let hunks = try diff.hunks(chosen, of: path)
+        return try reformatted?.fixed(chosen: hunks) ?? LineDirectives.fixed(diff, chosen: hunks)
+    }
+
     private static func rawSources(
         of target: TargetBuild, scratch: String
-    ) async throws -> (contents: [String: [UInt8]], chosen: [String: [Int]]) {
+    ) async throws -> (contents: [String: [UInt8]], chosen: [String: Recipe.Choice]) {
         let tree = try Files.makeTemporary(in: scratch, "fixed")
         let material = target.material
         switch target.recipe.fix {
-        case .files(let files):
+        case .files(let files), .reformatted(let files):
             let paths = files.map(\.path)
             let contents: [String: [UInt8]]
             if material.fixedDebian.isEmpty {
@@ -133,7 +155,7 @@ package enum FixPreparation {
                 for path in paths { found[path] = try Files.read("\(tree)/\(path)") }
                 contents = found
             }
-            return (contents, Dictionary(uniqueKeysWithValues: files.map { ($0.path, $0.hunks) }))
+            return (contents, Dictionary(uniqueKeysWithValues: files.map { ($0.path, $0.choice) }))
         case .patches(let names):
             let debian = try Files.makeTemporary(in: scratch, "debian")
             guard let tar = material.fixedDebian.first(where: { Files.name($0).contains(".debian.tar.") }) else {
@@ -143,7 +165,12 @@ package enum FixPreparation {
                 .succeed(or: .malformedPackage, "unpacking \(Files.name(tar))")
             var touched: [String] = []
             for name in names {
-                let patch = "\(debian)/debian/patches/\(name)"
+                // What a patch brings along goes into no object; left out, it cannot be in the way either.
+                let parts = UnifiedDiff(try Files.read("\(debian)/debian/patches/\(name)")).parts
+                    .filter { isCode($0.path) }
+                guard !parts.isEmpty else { continue }
+                let patch = try Files.makeTemporary(in: scratch, "patch") + "/" + Files.name(name)
+                try Files.write(parts.flatMap(\.text), to: patch)
                 for path in try SourceTree.filesTouched(by: patch) where !touched.contains(path) {
                     touched.append(path)
                     let old = "\(target.build.tree)/\(path)"
@@ -154,7 +181,7 @@ package enum FixPreparation {
                 try await SourceTree.apply(patch, to: tree)
             }
             var contents: [String: [UInt8]] = [:]
-            for path in touched where isCode(path) { contents[path] = try Files.read("\(tree)/\(path)") }
+            for path in touched { contents[path] = try Files.read("\(tree)/\(path)") }
             guard !contents.isEmpty else {
                 throw PreparationError(.nothingToFix, "the patches touch documentation and tests only")
             }
@@ -199,4 +226,9 @@ package enum FixPreparation {
             last = now
         }
     }
+}
+
+extension Recipe.Fix {
+    /// Whether the fixed source has another formatting than the vulnerable one.
+    var isReformatted: Bool { if case .reformatted = self { true } else { false } }
 }

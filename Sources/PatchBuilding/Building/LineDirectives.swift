@@ -35,7 +35,7 @@ package enum LineDirectives {
     }
 
     /// Writes lines and knows which number the compiler gives to the next one.
-    private struct Writer {
+    struct Writer {
         var output: [UInt8] = []
         private var next = 1
         private var lexer = LineLexer()
@@ -43,8 +43,10 @@ package enum LineDirectives {
         private var mayHaveBeenSkipped = false
         /// The group of the last such directive has ended.
         private var isDue = false
+        /// The beginning of a line whose end has not come yet.
+        private var beginning: ArraySlice<UInt8> = []
 
-        /// A line of the old text, which shall have its old number.
+        /// A line of the old text, or the end of one, which shall have its old number.
         mutating func keep(_ line: ArraySlice<UInt8>, number: Int) {
             if next != number || isDue, lexer.isAtDirectivePlace {
                 if let last = output.last, last != UInt8(ascii: "\n") { output.append(UInt8(ascii: "\n")) }
@@ -59,6 +61,25 @@ package enum LineDirectives {
         /// A line of the new text, whatever its number.
         mutating func add(_ line: ArraySlice<UInt8>) {
             output += line
+            guard line.last == UInt8(ascii: "\n") else {
+                // The beginning of a line, or the end of the text: `endLine` tells which.
+                beginning = line
+                return
+            }
+            finish(line)
+        }
+
+        /// Ends a line of which only the beginning was kept.
+        ///
+        /// - Parameter isContinued: whether what follows belongs to the same directive.
+        mutating func endLine(isContinued: Bool) {
+            let end = Array((isContinued ? "\\\n" : "\n").utf8)
+            output += end
+            finish(ArraySlice(beginning + end))
+            beginning = []
+        }
+
+        private mutating func finish(_ line: ArraySlice<UInt8>) {
             next += 1
             lexer.read(line)
             if lexer.endsGroup, mayHaveBeenSkipped || isDue { isDue = true }

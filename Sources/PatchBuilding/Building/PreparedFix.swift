@@ -9,8 +9,10 @@ package struct PreparedFix: Sendable {
     package var recipe: Recipe
     /// What was picked.
     package var offer: Offer
-    /// The whole file as the distribution ships it.
+    /// The whole file of the target: as the distribution ships it, or as it was rebuilt.
     package var shipped: [UInt8]
+    /// Absolute path of the rebuilt target, a file that can be loaded; nil if the target is the shipped one.
+    package var rebuiltTarget: String?
     /// Every object of the target that the fix can affect.
     package var objects: [RebuiltObject]
     /// Headers that the fix touches, and sources in which it changes a type, as paths from the root of the source
@@ -23,7 +25,7 @@ package struct PreparedFix: Sendable {
 
     /// What one step took.
     package struct Cost: Sendable, Equatable {
-        /// The step: `fetch`, `unpack`, `survey`, `affected`, `objects`.
+        /// The step: `fetch`, `survey` or `full`, `affected`, `objects`.
         package var step: String
         /// Processor seconds.
         package var seconds: Double

@@ -60,6 +60,17 @@ package struct SourceDiff: Sendable, Equatable {
         self.hunks = hunks
     }
 
+    /// The same texts with some of their differences only.
+    func keeping(_ isKept: (Hunk) -> Bool) -> SourceDiff {
+        SourceDiff(old: old, new: new, hunks: hunks.filter(isKept))
+    }
+
+    private init(old: [ArraySlice<UInt8>], new: [ArraySlice<UInt8>], hunks: [Hunk]) {
+        self.old = old
+        self.new = new
+        self.hunks = hunks
+    }
+
     /// `3,5` is lines 2..<5; where nothing is meant, `3` is the place after line 3.
     private static func range(_ text: Substring, isEmpty: Bool) -> Range<Int>? {
         let numbers = text.split(separator: ",").map { Int($0) ?? -1 }

@@ -17,10 +17,11 @@ struct SourceTree: Sendable {
     /// - Parameters:
     ///   - upstream: `<source>_<version>.orig.tar.*`, and components `.orig-<name>.tar.*`.
     ///   - debian: `<source>_<version>.debian.tar.*`; none for upstream's tree alone.
+    ///   - omitted: patches of the distribution that are left out, by their names in `debian/patches/series`.
     ///   - root: a directory that is there and empty.
     /// - Throws: `PreparationError`: `malformedPackage`, `patchDoesNotApply`.
     static func unpack(
-        upstream: [String], debian: [String], into root: String
+        upstream: [String], debian: [String], omitting omitted: [String] = [], into root: String
     ) async throws(PreparationError) -> SourceTree {
         guard let main = upstream.first(where: { Files.name($0).contains(".orig.tar.") }) else {
             throw PreparationError(
@@ -47,7 +48,9 @@ struct SourceTree: Sendable {
             }
             try Files.remove(root + "/debian")
             try await extract(tar, into: root, strip: 0)
-            try await applySeries(root)
+            try await applySeries(root, omitting: omitted)
+        } else if let name = omitted.first {
+            throw notInSeries(name)
         }
         return SourceTree(root: root)
     }
@@ -58,10 +61,12 @@ struct SourceTree: Sendable {
         ).succeed(or: .malformedPackage, "unpacking \(Files.name(tar))")
     }
 
-    private static func applySeries(_ root: String) async throws(PreparationError) {
+    private static func applySeries(_ root: String, omitting omitted: [String]) async throws(PreparationError) {
         let patches = root + "/debian/patches"
-        guard Files.exists(patches + "/series") else { return }
-        let series = String(decoding: try Files.read(patches + "/series"), as: UTF8.self)
+        var left = omitted
+        let series =
+            Files.exists(patches + "/series")
+            ? String(decoding: try Files.read(patches + "/series"), as: UTF8.self) : ""
         for line in series.split(separator: "\n") {
             // What follows the name are options, which dpkg-source does not heed either.
             guard let name = line.prefix(while: { $0 != "#" }).split(whereSeparator: { $0 == " " || $0 == "\t" }).first
@@ -69,8 +74,18 @@ struct SourceTree: Sendable {
             guard NameRule.path(String(name)) else {
                 throw PreparationError(.malformedPackage, "debian/patches/series names '\(name)'")
             }
-            try await apply("\(patches)/\(name)", to: root)
+            if let index = left.firstIndex(of: String(name)) {
+                left.remove(at: index)
+            } else {
+                try await apply("\(patches)/\(name)", to: root)
+            }
         }
+        if let name = left.first { throw notInSeries(name) }
+    }
+
+    private static func notInSeries(_ name: String) -> PreparationError {
+        PreparationError(
+            .patchDoesNotApply, "'\(name)' shall be left out, but the distribution's patches have none of this name")
     }
 
     /// Applies one patch as dpkg-source does: no fuzz, nothing asked.

@@ -9,7 +9,7 @@ package struct TargetBuild: Sendable {
     package let recipe: Recipe
     /// What was picked.
     package let offer: Offer
-    /// The whole file as the distribution ships it.
+    /// The whole file of the target: as the distribution ships it, or as it was rebuilt.
     package let shipped: [UInt8]
     /// The compiler, as `gcc --version` names it.
     package let compiler: String
@@ -26,6 +26,9 @@ package struct TargetBuild: Sendable {
 
     /// Absolute paths of all objects, in the same order. They hold code only after a full build.
     package var objectPaths: [String] { target.objects.map { "\(build.tree)/\($0.output)" } }
+
+    /// Absolute path of the rebuilt target, a file that can be loaded; nil if the target is the shipped one.
+    package var rebuiltTarget: String? { offer.rebuiltWithout.isEmpty ? nil : linkedPath }
 
     /// Absolute path of the linked target. It holds code only after a full build.
     package var linkedPath: String { "\(build.tree)/\(target.output)" }

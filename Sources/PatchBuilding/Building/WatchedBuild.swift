@@ -43,6 +43,7 @@ struct WatchedBuild: Sendable {
     ///   - recipe: how it is built.
     ///   - version: the source version.
     ///   - mode: watching only, or building too.
+    ///   - omitted: patches of the distribution that are left out; another list makes another build.
     ///   - compiler: the compiler's version; another one makes another build.
     ///   - sources: paths of upstream's and the distribution's files.
     ///   - inputs: the same files with digests.
@@ -50,12 +51,15 @@ struct WatchedBuild: Sendable {
     ///   - progress: told what is done.
     /// - Throws: `PreparationError`.
     static func get(
-        _ recipe: BuildRecipe, version: String, mode: BuildWatch.Mode, compiler: String,
+        _ recipe: BuildRecipe, version: String, mode: BuildWatch.Mode, omitting omitted: [String] = [],
+        compiler: String,
         sources: (upstream: [String], debian: [String]), inputs: [Offer.Input], cache: Cache,
         progress: @escaping @Sendable (String) -> Void
     ) async throws -> WatchedBuild {
         let parent = "\(cache.directory)/builds/\(recipe.suite)/\(recipe.source)/" + PackageVersion.pathPart(version)
-        let key = "\(layout)\n\(recipe.identity)\n\(compiler)\n\(inputs)"
+        var key = "\(layout)\n\(recipe.identity)\n\(compiler)\n\(inputs)"
+        // Their order has no say: they are left out of the distribution's series, which has its own.
+        if !omitted.isEmpty { key += "\nwithout \(omitted.sorted())" }
         let directory = "\(parent)/\(mode.rawValue)-" + digest(key)
         if let build = try load(directory) { return build }
         let part = "build-\(recipe.suite)-\(recipe.source)-\(mode.rawValue)"
@@ -67,7 +71,7 @@ struct WatchedBuild: Sendable {
             try Files.remove("\(parent)/\(name)")
         }
         let incoming = try Files.makeTemporary(in: parent, "incoming-\(mode.rawValue)")
-        try await make(recipe, version, mode, sources, in: try Files.physical(incoming), progress)
+        try await make(recipe, version, mode, omitted, sources, in: try Files.physical(incoming), progress)
         try Files.remove(directory)
         try Files.rename(incoming, to: directory)
         guard let build = try load(directory) else {
@@ -88,21 +92,23 @@ struct WatchedBuild: Sendable {
     }
 
     private static func make(
-        _ recipe: BuildRecipe, _ version: String, _ mode: BuildWatch.Mode,
+        _ recipe: BuildRecipe, _ version: String, _ mode: BuildWatch.Mode, _ omitted: [String],
         _ sources: (upstream: [String], debian: [String]), in directory: String,
         _ progress: @Sendable (String) -> Void
     ) async throws {
         let tree = directory + "/tree"
         try Files.makeDirectory(tree)
         progress("unpacking \(recipe.source) \(version)")
-        _ = try await SourceTree.unpack(upstream: sources.upstream, debian: sources.debian, into: tree)
+        _ = try await SourceTree.unpack(
+            upstream: sources.upstream, debian: sources.debian, omitting: omitted, into: tree)
         let watch = try await BuildWatch.install(in: directory, path: systemPath)
         let recipe = recipe.placed(version: version)
 
         progress(
             mode == .survey
                 ? "configuring \(recipe.source) \(version) and recording its compile commands"
-                : "building \(recipe.source) \(version) whole")
+                : "building \(recipe.source) \(version) whole"
+                    + (omitted.isEmpty ? "" : ", without \(omitted.count) of its patches"))
         let script = directory + "/build.sh"
         try Files.write(shell(recipe, mode, watch, tree: tree), to: script)
         let log = directory + "/build.log"

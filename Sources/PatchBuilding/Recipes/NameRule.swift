@@ -44,7 +44,7 @@ enum NameRule {
             && parts[1].utf8.allSatisfy(isDigit) && parts[2].utf8.allSatisfy(isDigit)
     }
 
-    /// The name of an environment variable.
+    /// The name of an environment variable, or of a function in C.
     static func variable(_ text: String) -> Bool {
         guard let first = text.utf8.first, !isDigit(first) else { return false }
         return text.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "_") }

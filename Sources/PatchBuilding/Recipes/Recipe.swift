@@ -24,7 +24,7 @@ package struct Recipe: Sendable, Equatable {
         }
     }
 
-    /// The target: one file of one binary package.
+    /// The target: one file of one binary package, as it is shipped or as it is rebuilt (see `rebuildWithout`).
     package struct ShippedObject: Sendable, Equatable {
         /// Name of the binary package: `libssl3`.
         package var package: String
@@ -64,21 +64,33 @@ package struct Recipe: Sendable, Equatable {
     package struct File: Sendable, Equatable {
         /// Path from the root of the source tree.
         package var path: String
-        /// Which changes of the file are meant, counted from 1 as `diff` without context prints them; empty
-        /// for all.
-        package var hunks: [Int]
+        /// Which changes of the file are meant.
+        package var choice: Choice
 
         /// Makes it of its parts.
-        package init(path: String, hunks: [Int] = []) {
+        package init(path: String, choice: Choice = .all) {
             self.path = path
-            self.hunks = hunks
+            self.choice = choice
         }
+    }
+
+    /// Which changes of a file belong to the fix: a new version changes more than one thing.
+    package enum Choice: Sendable, Equatable {
+        /// All.
+        case all
+        /// These, counted from 1 as `diff` without context prints them; of a reformatted file as
+        /// `ReformattedDiff` counts them.
+        case hunks([Int])
+        /// Those that lie in one of these functions, of the old text or of the new.
+        case functions([String])
     }
 
     /// The source change.
     package enum Fix: Sendable, Equatable {
         /// These files, as they are in the fixed source.
         case files([File])
+        /// These files of a fixed source whose formatting is another one: only what is not white space counts.
+        case reformatted([File])
         /// These patches of `debian/patches` of the fixed source, applied in this order.
         case patches([String])
     }
@@ -89,8 +101,14 @@ package struct Recipe: Sendable, Equatable {
     package var cves: [String]
     /// What is patched.
     package var target: ShippedObject
-    /// Shipped versions that have the hole, the preferred one first.
+    /// Versions that have the hole, the preferred one first: shipped ones, or source versions to rebuild.
     package var vulnerable: [String]
+    /// Patches of `debian/patches` of the vulnerable source that are left out to make the target; empty if the
+    /// target is the shipped one.
+    ///
+    /// For a fix whose vulnerable binary is not offered any more: the target is then a rebuild, which nobody
+    /// ships, and the live patch says so.
+    package var rebuildWithout: [String]
     /// Where the fix comes from, the preferred one first.
     package var fixed: [FixedSource]
     /// The source change.
@@ -102,13 +120,14 @@ package struct Recipe: Sendable, Equatable {
 
     /// Makes a recipe of its parts.
     package init(
-        location: Location, cves: [String], target: ShippedObject, vulnerable: [String], fixed: [FixedSource],
-        fix: Fix, partOf: String = "", probe: String = ""
+        location: Location, cves: [String], target: ShippedObject, vulnerable: [String],
+        rebuildWithout: [String] = [], fixed: [FixedSource], fix: Fix, partOf: String = "", probe: String = ""
     ) {
         self.location = location
         self.cves = cves
         self.target = target
         self.vulnerable = vulnerable
+        self.rebuildWithout = rebuildWithout
         self.fixed = fixed
         self.fix = fix
         self.partOf = partOf

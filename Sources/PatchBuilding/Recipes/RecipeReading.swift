@@ -23,7 +23,9 @@ extension Recipe {
     ///   - file: its name in complaints.
     /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
     package init(text: String, location: Location, file: String) throws(PreparationError) {
-        let keys: Set<String> = ["cves", "package", "vulnerable", "fixed", "fix", "part-of", "probe"]
+        let keys: Set<String> = [
+            "cves", "package", "vulnerable", "rebuild-without", "fixed", "fix", "part-of", "probe",
+        ]
         let root = try StrictYAML(text: text, file: file, keys: keys).root
 
         cves = try root.strings(try root.required("cves"), is: NameRule.cve, called: "a CVE identifier")
@@ -35,6 +37,7 @@ extension Recipe {
         let versions = try root.required("vulnerable")
         vulnerable = try root.strings(versions, is: NameRule.version, called: "a version")
         guard !vulnerable.isEmpty else { throw root.complaint(versions, "at least one version is needed") }
+        rebuildWithout = try Recipe.patches(root.optional("rebuild-without"), root)
         fixed = try Recipe.fixedSources(root)
         fix = try Recipe.fix(root)
         partOf = try root.optional("part-of").map { node throws(PreparationError) in try root.string(node) } ?? ""
@@ -67,7 +70,10 @@ extension Recipe {
 
     private static func fix(_ root: StrictYAML.Fields) throws(PreparationError) -> Fix {
         let node = try root.required("fix")
-        let fields = try root.fields(node, keys: ["files", "patches"])
+        let fields = try root.fields(node, keys: ["files", "patches", "reformatted"])
+        let isReformatted = try fields.optional("reformatted").map { node throws(PreparationError) in
+            try fields.flag(node)
+        }
         switch (fields.optional("files"), fields.optional("patches")) {
         case (let list?, nil):
             var files: [File] = []
@@ -79,11 +85,12 @@ extension Recipe {
                 files.append(file)
             }
             guard !files.isEmpty else { throw fields.complaint(list, "at least one file is needed") }
-            return .files(files)
+            return isReformatted == true ? .reformatted(files) : .files(files)
         case (nil, let list?):
-            let names = try fields.strings(list, is: NameRule.path, called: "the name of a patch")
-            guard !names.isEmpty else { throw fields.complaint(list, "at least one patch is needed") }
-            return .patches(names)
+            guard isReformatted == nil else {
+                throw fields.complaint(node, "only files can be reformatted, a patch says what it changes")
+            }
+            return .patches(try patches(list, fields))
         default:
             throw fields.complaint(node, "either 'files' or 'patches' is needed here")
         }
@@ -93,18 +100,35 @@ extension Recipe {
         if case .scalar = node {
             return File(path: try fields.string(node, is: NameRule.path, called: "a path in the source"))
         }
-        let entry = try fields.fields(node, keys: ["path", "hunks"])
+        let entry = try fields.fields(node, keys: ["path", "hunks", "functions"])
         let path = try entry.string(try entry.required("path"), is: NameRule.path, called: "a path in the source")
-        var hunks: [Int] = []
-        if let list = entry.optional("hunks") {
+        switch (entry.optional("hunks"), entry.optional("functions")) {
+        case (nil, nil):
+            return File(path: path)
+        case (let list?, nil):
+            var hunks: [Int] = []
             for element in try entry.list(list) {
                 let number = try entry.number(element)
                 guard number > hunks.last ?? 0 else { throw entry.complaint(element, "hunks are named in order") }
                 hunks.append(number)
             }
             guard !hunks.isEmpty else { throw entry.complaint(list, "at least one hunk is needed") }
+            return File(path: path, choice: .hunks(hunks))
+        case (nil, let list?):
+            let functions = try entry.strings(list, is: NameRule.variable, called: "the name of a function")
+            guard !functions.isEmpty else { throw entry.complaint(list, "at least one function is needed") }
+            return File(path: path, choice: .functions(functions))
+        case (_?, _?):
+            throw entry.complaint(node, "either 'hunks' or 'functions' can be named, not both")
         }
-        return File(path: path, hunks: hunks)
+    }
+
+    /// Names of patches; none if the key is not there.
+    private static func patches(_ node: Node?, _ fields: StrictYAML.Fields) throws(PreparationError) -> [String] {
+        guard let node else { return [] }
+        let names = try fields.strings(node, is: NameRule.path, called: "the name of a patch")
+        guard !names.isEmpty else { throw fields.complaint(node, "at least one patch is needed") }
+        return names
     }
 
     /// The contents of a recipe file.

@@ -61,6 +61,15 @@ struct StrictYAML {
             return number
         }
 
+        /// `true` or `false`.
+        func flag(_ node: Node) throws(PreparationError) -> Bool {
+            switch try string(node) {
+            case "true": return true
+            case "false": return false
+            default: throw complaint(node, "true or false is expected here")
+            }
+        }
+
         /// The nodes of a list.
         func list(_ node: Node) throws(PreparationError) -> [Node] {
             guard case .sequence(let sequence) = node else { throw complaint(node, "a list is expected here") }

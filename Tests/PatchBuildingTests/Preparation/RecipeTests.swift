@@ -36,7 +36,7 @@ import Testing
         #expect(recipe.target == Recipe.ShippedObject(package: "libplume1", object: "usr/lib/libplume.so.1"))
         #expect(recipe.vulnerable == ["1.0-1", "1.0-1~deb12u1"])
         #expect(recipe.fixed == [.tarball("1.1")])
-        #expect(recipe.fix == .files([.init(path: "src/a.c"), .init(path: "src/b.c", hunks: [1, 3])]))
+        #expect(recipe.fix == .files([.init(path: "src/a.c"), .init(path: "src/b.c", choice: .hunks([1, 3]))]))
         #expect(recipe.partOf == "one half")
         #expect(recipe.probe == "the answer is 41")
     }
