@@ -132,7 +132,7 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "TestSupport",
+            "PatchBuilding", "ELF", "LivePatch", "Approval", "TestSupport",
         ], swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],

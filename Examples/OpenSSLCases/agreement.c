@@ -84,6 +84,13 @@ static const char *agreements_legal(void) {
     return "good";
 }
 
+// The fix goes through all ways to unwrap a key: agreed upon, shared, by password.
+static const char *unwrapping_legal(void) {
+    NEED_GOOD(agreements_legal());
+    NEED_GOOD(use_envelopes());
+    return use_passwords();
+}
+
 // The two kinds are two functions: each must refuse.
 static const char *without_parameter_curve(void) { return read_wrong(&identities()->person, 1, NO_PARAMETER); }
 static const char *without_parameter_group(void) { return read_wrong(&identities()->agreement, 0, NO_PARAMETER); }
@@ -99,6 +106,6 @@ static const char *padded_wrap(void) { return read_wrong(&identities()->person, 
 
 const struct openssl_case agreement_cases[] = {
     {"CVE-2026-28389", agreements_legal, without_parameter, HERE},
-    {"CVE-2026-63072", agreements_legal, padded_wrap, GUARDED_CHILD},
+    {"CVE-2026-63072", unwrapping_legal, padded_wrap, GUARDED_CHILD},
     {0},
 };

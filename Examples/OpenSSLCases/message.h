@@ -69,4 +69,8 @@ CMS_ContentInfo *new_message(const EVP_CIPHER *cipher);
 /// Ends a message, writes it and reads it again, as a recipient gets it; null if that fails.
 CMS_ContentInfo *sent_message(CMS_ContentInfo *message);
 
+/// Legal uses that more than one case has: messages for a password, and messages for a shared key.
+const char *use_passwords(void);
+const char *use_envelopes(void);
+
 #endif

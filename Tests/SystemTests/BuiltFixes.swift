@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+import Approval
 import Foundation
 import PatchBuilding
 import Synchronization
@@ -57,10 +58,27 @@ struct BuiltFix: Sendable {
     /// Build-id of its target.
     var target: String
     /// The functions that it replaces, and their addresses in the target.
-    var functions: [String: UInt64]
+    var functions: [String: UInt64] = [:]
+
+    /// Reads what `moult inspect` says of a file.
+    init(_ fix: LiveFix, file: String, recipe: String, verdict: String) throws {
+        let document = try ToolRun(["inspect", file]).document
+        guard let target = (document["target"] as? [String: Any])?["build-id"] as? String,
+            let functions = document["functions"] as? [[String: Any]], !functions.isEmpty
+        else { throw CaseVictim.Failure(text: "\(file) cannot be read") }
+        (self.fix, self.file, self.recipe, self.verdict, self.target) = (fix, file, recipe, verdict, target)
+        for function in functions {
+            guard let name = function["name"] as? String, let text = function["address"] as? String,
+                let address = UInt64(text.dropFirst(2), radix: 16)
+            else { throw CaseVictim.Failure(text: "\(file): a function without name or address") }
+            self.functions[name] = address
+        }
+    }
 }
 
-/// The live patches of all recipes of openssl, built once for all tests.
+/// The live patches of all recipes of openssl.
+///
+/// The same builder makes the same files of the same recipes, so they are kept for the next run.
 struct BuiltFixes: Sendable {
     /// Those that can be applied, by the build-id of their target.
     var groups: [String: [BuiltFix]] = [:]
@@ -68,20 +86,42 @@ struct BuiltFixes: Sendable {
     var others: [String: String] = [:]
     /// Recipes that can be applied and have no case.
     var withoutCase: [String] = []
+    /// Recipes of which nothing was built, and why.
+    var failed: [String: String] = [:]
 
     static let shared = Result { try BuiltFixes() }
 
     private init() throws {
-        let directory = FileManager.default.temporaryDirectory.appending(path: "moult-live-fixes-\(getuid())").path
         let names = try FileManager.default.contentsOfDirectory(atPath: OpenSSLBuildTests.directory)
-            .filter { $0.hasSuffix(".yaml") && $0 != "build.yaml" }.sorted()
-        let build = try ToolRun(
-            ["build", "--output", directory] + names.map { OpenSSLBuildTests.directory + $0 })
-        try #require(build.patches.count == names.count, "\(build.messages)")
-        for patch in build.patches {
-            let name = try #require(patch["id"] as? String)
-            let verdict = try #require(patch["verdict"] as? String, "\(name): \(patch["failure"] ?? "")")
-            guard verdict == "automatic" || verdict == "quiescent" else {
+            .filter { $0.hasSuffix(".yaml") }.sorted()
+        var inputs = try Data(contentsOf: URL(filePath: try KillHarness.executable("moult-build")))
+        for name in names { inputs += try Data(contentsOf: URL(filePath: OpenSSLBuildTests.directory + name)) }
+        let key = SHA256.digest(of: [UInt8](inputs).span.bytes).bytes.prefix(8).map { String($0, radix: 16) }.joined()
+        let directory = FileManager.default.temporaryDirectory.path + "/moult-live-fixes-\(getuid())-\(key)"
+        let result = URL(filePath: directory + "/build.json")
+        if !FileManager.default.fileExists(atPath: result.path) {
+            let recipes = names.filter { $0 != "build.yaml" }.map { OpenSSLBuildTests.directory + $0 }
+            let build = try ToolRun(["build", "--output", directory] + recipes)
+            guard build.patches.count == recipes.count else { throw CaseVictim.Failure(text: build.messages) }
+            let isWhole = build.patches.allSatisfy { $0["verdict"] is String }
+            let file = isWhole ? result : result.appendingPathExtension("failed")
+            try JSONSerialization.data(withJSONObject: build.patches).write(to: file, options: .atomic)
+            try read(build.patches)
+        } else {
+            let patches = try JSONSerialization.jsonObject(with: Data(contentsOf: result))
+            try read(patches as? [[String: Any]] ?? [])
+        }
+    }
+
+    private mutating func read(_ patches: [[String: Any]]) throws {
+        for patch in patches {
+            let recipe = patch["recipe"] as? String ?? ""
+            let name = URL(filePath: recipe).deletingPathExtension().lastPathComponent
+            guard let verdict = patch["verdict"] as? String else {
+                failed[name] = "\(patch["failure"] ?? "")"
+                continue
+            }
+            guard verdict == "automatic" || verdict == "quiescent", let file = patch["file"] as? String else {
                 others[name] = verdict
                 continue
             }
@@ -89,46 +129,44 @@ struct BuiltFixes: Sendable {
                 withoutCase.append(name)
                 continue
             }
-            let file = try #require(patch["file"] as? String)
-            let inspected = try ToolRun(["inspect", file])
-            let target = try #require((inspected.document["target"] as? [String: Any])?["build-id"] as? String)
-            let functions = inspected.document["functions"] as? [[String: Any]] ?? []
-            groups[target, default: []].append(
-                BuiltFix(
-                    fix: fix, file: file, recipe: OpenSSLBuildTests.directory + name + ".yaml", verdict: verdict,
-                    target: target,
-                    functions: Dictionary(
-                        functions.compactMap { function in
-                            guard let name = function["name"] as? String, let text = function["address"] as? String,
-                                let address = UInt64(text.dropFirst(2), radix: 16)
-                            else { return nil }
-                            return (name, address)
-                        }, uniquingKeysWith: { first, _ in first })))
+            let built = try BuiltFix(fix, file: file, recipe: recipe, verdict: verdict)
+            groups[built.target, default: []].append(built)
         }
     }
 
     /// Directories of libraries, by build-id.
     private static let directories = Mutex<[String: String]>([:])
 
-    /// A directory with the libraries that the live patches of a group are for: those of Debian's package, and in the
-    /// place of the target what the builder takes for it.
+    /// A directory with the libraries that the live patches of a group are for: libcrypto and its libssl, as Debian
+    /// ships them or as they were rebuilt.
     static func libraries(of group: [BuiltFix]) async throws -> String {
         let first = try #require(group.first)
         if let made = directories.withLock({ $0[first.target] }) { return made }
         let recipe = try Recipe(path: first.recipe)
         let target = try await FixPreparation.open(
             recipe: recipe, build: try BuildRecipe(besideRecipe: first.recipe), mode: .survey)
-        let package =
-            Cache.standard().directory + "/mirror/\(recipe.location.suite)/binary/\(recipe.target.package)"
-            + "/\(target.offer.vulnerable)"
-        let name = try #require(
-            try FileManager.default.contentsOfDirectory(atPath: package).first { $0.hasSuffix(".deb") })
         let directory = "\(TestProgram.directory)/libraries-\(first.target)"
-        let unpacked = try Command.run("/usr/bin/dpkg-deb", ["-x", "\(package)/\(name)", directory])
-        try #require(unpacked.status == 0, "\(unpacked.output)")
-        let object = "\(directory)/\(recipe.target.object)"
-        try Data(target.shipped).write(to: URL(filePath: object))
-        let libraries = URL(filePath: object).deletingLastPathComponent().path
+        let libraries: String
+        if let rebuilt = target.rebuiltTarget {
+            libraries = directory
+            let built = URL(filePath: rebuilt).deletingLastPathComponent()
+            try FileManager.default.createDirectory(atPath: libraries, withIntermediateDirectories: true)
+            for name in ["libcrypto.so.3", "libssl.so.3"] {
+                try FileManager.default.copyItem(
+                    atPath: built.appending(path: name).path, toPath: "\(libraries)/\(name)")
+            }
+        } else {
+            let package =
+                Cache.standard().directory + "/mirror/\(recipe.location.suite)/binary/\(recipe.target.package)"
+                + "/\(target.offer.vulnerable)"
+            let name = try #require(
+                try FileManager.default.contentsOfDirectory(atPath: package).first { $0.hasSuffix(".deb") })
+            let unpacked = try Command.run("/usr/bin/dpkg-deb", ["-x", "\(package)/\(name)", directory])
+            try #require(unpacked.status == 0, "\(unpacked.output)")
+            libraries = URL(filePath: "\(directory)/\(recipe.target.object)").deletingLastPathComponent().path
+        }
+        try #require(
+            try Data(contentsOf: URL(filePath: "\(libraries)/libcrypto.so.3")).elementsEqual(target.shipped))
         directories.withLock { $0[first.target] = libraries }
         return libraries
     }
