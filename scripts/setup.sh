@@ -8,7 +8,7 @@ set -euo pipefail
 
 # What each purpose needs, and why: Documentation/dependencies.md.
 build_packages=(libsodium-dev libzydis-dev libssl-dev pkg-config)
-factory_packages=(gcc libc6-dev binutils dpkg-dev xz-utils patch perl make ca-certificates)
+factory_packages=(gcc libc6-dev binutils dpkg-dev xz-utils patch perl make ca-certificates clang-format-14)
 test_packages=(gdb python3 util-linux procps openssl libssl-dev)
 # nginx itself is fetched and unpacked by the demo, never installed; its libraries are.
 demo_packages=(wrk curl openssl libssl-dev libpcre2-8-0 libcrypt1 zlib1g python3 procps)

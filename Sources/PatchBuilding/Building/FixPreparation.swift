@@ -134,7 +134,8 @@ package enum FixPreparation {
             throw PreparationError(.nothingToFix, "\(path) is the same in both sources")
         }
         let hunks = try diff.hunks(chosen, of: path)
-        return try reformatted?.fixed(chosen: hunks) ?? LineDirectives.fixed(diff, chosen: hunks)
+        if let reformatted { return try reformatted.fixed(chosen: hunks) }
+        return try LineDirectives.fixed(diff, chosen: hunks)
     }
 
     private static func rawSources(
@@ -199,7 +200,7 @@ package enum FixPreparation {
             && !["CHANGES", "ChangeLog", "NEWS", "README"].contains(Files.name(path))
     }
 
-    private static func withScratch<Result>(_ cache: Cache, _ body: (String) async throws -> Result) async throws
+    static func withScratch<Result>(_ cache: Cache, _ body: (String) async throws -> Result) async throws
         -> Result
     {
         let scratch = try Files.makeTemporary(in: cache.directory + "/scratch", "fix")

@@ -11,6 +11,12 @@ package struct SourceDiff: Sendable, Equatable {
         package var old: Range<Int>
         /// Indices of lines of the new text, from 0.
         package var new: Range<Int>
+
+        /// Makes it of its parts.
+        package init(old: Range<Int>, new: Range<Int>) {
+            self.old = old
+            self.new = new
+        }
     }
 
     /// The lines of the old text, each with the line feed that ends it.

@@ -60,6 +60,109 @@ import Testing
         }
     }
 
+    @Test("A target that is not offered is rebuilt without its patches, and says so") func rebuilt() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: [:])
+            // Neither the shipped binary nor another version is needed.
+            try FileManager.default.removeItem(
+                atPath: plume.cache.directory + "/mirror/\(PlumePackage.suite)/binary")
+            var recipe = plume.recipe([])
+            recipe.fixed = [.source("1.0-1")]
+            recipe.fix = .patches(["number.patch"])
+            recipe.rebuildWithout = ["number.patch"]
+            let fix = try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            // Upstream's 5, and Debian's 6 as the fix.
+            #expect(names(fix) == ["shared/one.o", "inner/three.o"])
+            #expect(try constants(fix.objects[0].pre, ".text.one") == [5])
+            #expect(try constants(fix.objects[0].post, ".text.one") == [6])
+            let path = try #require(fix.rebuiltTarget)
+            #expect(try [UInt8](Data(contentsOf: URL(filePath: path))) == fix.shipped)
+            let target = try ELFFile(fix.shipped)
+            #expect(try target.withImage { image in try image.buildID() } != nil)
+            #expect(fix.offer.summary.hasPrefix("target rebuilt, not shipped: 1.0-1 without 1 "))
+            #expect(fix.offer.targetVersion == "1.0-1 (rebuilt, not shipped)")
+            #expect(
+                fix.offer.vulnerableVersion == "1.0-1, rebuilt without number.patch; not a shipped build")
+            #expect(!fix.inputs.contains { $0.hasSuffix(".deb") })
+            let builds = plume.cache.directory + "/builds/\(PlumePackage.suite)/plume/1.0-1"
+            let before = try FileManager.default.contentsOfDirectory(atPath: builds)
+            _ = try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: builds) == before, "one build, used again")
+            recipe.rebuildWithout = ["other.patch"]
+            let error = try await #require(throws: PreparationError.self) {
+                try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            }
+            #expect(error.code == .patchDoesNotApply)
+            #expect(error.reason.contains("'other.patch'"))
+        }
+    }
+
+    /// Upstream's next version, formatted anew, with a fix of `one` and something else.
+    private static let reformattedOne = """
+        #include "shallow.h"
+        int
+        one(void)
+        {
+            return DEEP
+                   + 1;
+        }
+
+        int line(void) {
+            return __LINE__;
+        }
+        int other(void) { return 9; }
+
+        """
+
+    @Test("A fix is taken out of a source that was reformatted, by its function") func reformatted() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.reformattedOne])
+            var recipe = plume.recipe([])
+            recipe.fix = .reformatted([.init(path: "src/one.c", choice: .functions(["one"]))])
+            let fix = try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            let object = try #require(fix.objects.first)
+            #expect(try constants(object.pre, ".text.one") == [6])
+            #expect(try constants(object.post, ".text.one") == [7])
+            #expect(try constants(object.post, ".text.line") == [3])
+            #expect(try sections(object.post).contains(".text.other") == false)
+
+            recipe.fix = .reformatted([.init(path: "src/one.c", choice: .functions(["line"]))])
+            let error = try await #require(throws: PreparationError.self) {
+                try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            }
+            #expect(error.code == .nothingToFix)
+            #expect(error.reason.contains("'line'"))
+
+            // What an author sees: without formatting two hunks, each with its function.
+            let comparison = try await FixPreparation.comparison(of: recipe, cache: plume.cache)
+            #expect(comparison.files.map(\.path) == ["src/one.c"])
+            #expect(comparison.files.first?.hunks.map(\.functions) == [["one"], ["other"]])
+            #expect(comparison.files.first?.hunks.map(\.number) == [1, 2])
+        }
+    }
+
+    @Test("Trees are compared by file, hunk and function") func comparison() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(
+                in: directory,
+                changes: [
+                    "src/two.c": "struct own { int b; };\nconst char *two(void) { return \"\"; }\n",
+                    "src/new.c": "int a;\n",
+                ])
+            let comparison = try await FixPreparation.comparison(of: plume.recipe([]), cache: plume.cache)
+            #expect(comparison.files.map(\.path) == ["include/deep.h", "src/two.c"])
+            #expect(comparison.added == ["src/new.c"])
+            #expect(comparison.removed.isEmpty)
+            let hunk = try #require(comparison.files.last?.hunks.first)
+            #expect(hunk.lines == SourceDiff.Hunk(old: 0..<2, new: 0..<2))
+            #expect(hunk.functions == ["two"])
+            let some = try await FixPreparation.comparison(
+                of: plume.recipe([]), cache: plume.cache, paths: ["src/two.c"])
+            #expect(some.files.map(\.path) == ["src/two.c"])
+            #expect(some.added.isEmpty)
+        }
+    }
+
     @Test("What changed in the cache is not used") func tampered() async throws {
         try await withTemporaryDirectory { directory in
             let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.fixedOne])

@@ -78,7 +78,10 @@ struct PlumePackage {
         try await Self.store(
             debian, as: "plume_1.0-1.debian.tar.xz", top: "", in: mirror + "/debian/plume/1.0-1", directory)
         let fixed = debian.merging([
-            "debian/patches/series": "number.patch\nfix.patch\n",
+            "debian/patches/series": "number.patch\naside.patch\nfix.patch\n",
+            // A test that the vulnerable version does not have; the fix changes it too.
+            "debian/patches/aside.patch":
+                "--- /dev/null\n+++ b/test/gone.c\n@@ -0,0 +1 @@\n+what the old tree has not\n",
             "debian/patches/fix.patch": """
             --- a/src/one.c
             +++ b/src/one.c
@@ -88,6 +91,11 @@ struct PlumePackage {
             +int one(void)
             +{ return DEEP + 2; }
              int line(void) { return __LINE__; }
+            --- a/test/gone.c
+            +++ b/test/gone.c
+            @@ -1,1 +1,1 @@
+            -what the old tree has not
+            +--- a/src/one.c
             --- /dev/null
             +++ b/doc/news.txt
             @@ -0,0 +1 @@

@@ -50,6 +50,21 @@ import Testing
         #expect(recipe.fix == .patches(["CVE-2026-12345.patch"]))
     }
 
+    @Test("A target to rebuild, reformatted files and functions") func rebuilt() throws {
+        let text = Self.good.replacing("fixed:", with: "rebuild-without: [a.patch, dir/b.patch]\nfixed:")
+            .replacing("  files:", with: "  reformatted: true\n  files:")
+            .replacing("hunks: [1, 3]", with: "functions: [one, two_3]")
+        let recipe = try read(text)
+        #expect(recipe.rebuildWithout == ["a.patch", "dir/b.patch"])
+        #expect(
+            recipe.fix
+                == .reformatted([
+                    .init(path: "src/a.c"), .init(path: "src/b.c", choice: .functions(["one", "two_3"])),
+                ]))
+        #expect(try read(Self.good).rebuildWithout.isEmpty)
+        #expect(try read(text.replacing("reformatted: true", with: "reformatted: false")).fix != recipe.fix)
+    }
+
     /// {what to replace, by what, line of the complaint, a word of it}
     static let bad: [(String, String, Int, String)] = [
         ("part-of:", "part_of:", 13, "part_of"),
@@ -67,6 +82,12 @@ import Testing
         ("- src/a.c", "- src/b.c", 11, "twice"),
         ("[1, 3]", "[3, 1]", 12, "order"),
         ("[1, 3]", "[0]", 12, "number"),
+        ("hunks: [1, 3]", "functions: []", 12, "at least one function"),
+        ("hunks: [1, 3]", "functions: [a b]", 12, "function"),
+        ("hunks: [1, 3]", "hunks: [1]\n      functions: [a]", 11, "not both"),
+        ("  files:", "  reformatted: maybe\n  files:", 9, "true or false"),
+        ("fixed:", "rebuild-without: []\nfixed:", 6, "at least one patch"),
+        ("fixed:", "rebuild-without: [../a]\nfixed:", 6, "patch"),
         ("  files:", "  patches:", 11, "text"),
         (
             "  files:\n    - src/a.c\n    - path: src/b.c\n      hunks: [1, 3]", "  patches: [a.patch]", 1,
