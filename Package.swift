@@ -107,8 +107,10 @@ let trust: [Target] = [
 let examples: [Target] = [
     .systemLibrary(
         name: "COpenSSL", path: "Examples/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .target(name: "OpenSSLCases", dependencies: ["COpenSSL"], path: "Examples/OpenSSLCases"),
     .executableTarget(
-        name: "TLSService", dependencies: ["COpenSSL"], path: "Examples/TLSService", swiftSettings: settings),
+        name: "TLSService", dependencies: ["COpenSSL", "OpenSSLCases"], path: "Examples/TLSService",
+        swiftSettings: settings),
     .target(
         name: "ClientSessions", dependencies: ["COpenSSL"], path: "Examples/ClientSessions", swiftSettings: settings),
     .executableTarget(
@@ -144,7 +146,7 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "TestSupport",
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "Approval", "TestSupport",
         ], exclude: ["Programs"], swiftSettings: settings),
     .target(name: "Mutation", path: "Tests/Mutation", swiftSettings: settings),
     .testTarget(
@@ -160,6 +162,7 @@ let tests: [Target] = [
         ], exclude: ["Programs"], swiftSettings: settings),
     .target(
         name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
+    .executableTarget(name: "moult-case-victim", dependencies: ["OpenSSLCases"], path: "Tests/CaseVictim"),
     .executableTarget(
         name: "moult-control-probe", dependencies: ["ProcessControl", "ProcessInspection"], path: "Tests/ControlProbe",
         swiftSettings: settings),
