@@ -65,6 +65,9 @@ package struct BuildWatch: Sendable {
         ["MOULT_WATCH": mode?.rawValue ?? "off", "MOULT_TREE": tree]
     }
 
+    /// Process numbers come again in a long build: then the record's name is taken and gets an ending. It is
+    /// tried with `true`, as a shell ends when a redirection of a special built-in command (`:`) fails.
+    ///
     /// A program: records {name, directory, arguments...}, each ended by a zero byte, in a file of its own; then
     /// answers. What asks about the tools (output `/dev/null`, preprocessing, versions) goes to the real one.
     private func script(name: String, kind: String, real: String) -> String {
@@ -74,7 +77,7 @@ package struct BuildWatch: Sendable {
         [ "$MOULT_WATCH" = off ] && exec "$real" "$@"
         record=\(BuildWatch.quoted(records))/$$
         set -C
-        while ! { : >"$record"; } 2>/dev/null; do record=$record.1; done
+        while ! { true >"$record"; } 2>/dev/null; do record=$record.1; done
         set +C
         printf '%s\\0' \(name) "$PWD" "$@" >"$record"
         """
