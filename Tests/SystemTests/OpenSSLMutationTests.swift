@@ -145,7 +145,7 @@ struct OpenSSLMutationTests {
         for line in text.split(separator: "\n") {
             if line.hasPrefix("<"), line.hasSuffix(">:") {
                 name = String(line.dropFirst().dropLast(2))
-            } else if !line.hasPrefix("Disassembly") {
+            } else if !name.isEmpty, !line.hasPrefix("Disassembly") {
                 // A string is told by its contents elsewhere; its number is the compiler's.
                 let mark = line.firstRange(of: ".LC")
                 result[name, default: ""] += (mark.map { String(line[..<$0.upperBound]) } ?? String(line)) + "\n"
