@@ -38,6 +38,9 @@ extension Reason.Code {
         case .functionsDependOnEachOther, .dataFixups:
             // It hinders nothing: the patch is applied with quiescence.
             false
+        case .onlyComments, .sameCode, .notCompiled:
+            // There is no patch to hinder.
+            false
         case .newWritableData, .threadLocalStorage, .indirectFunction, .unresolvedSymbol:
             // The reference was not bound: there is nothing that it could lead to.
             false
