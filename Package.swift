@@ -59,7 +59,7 @@ let factory: [Target] = [
 /// What came of recipes, for people and programs.
 let reporting: [Target] = [
     .target(
-        name: "BuildReporting", dependencies: ["Approval", "Commands", "DWARF", "PatchBuilding", "StrictJSON"],
+        name: "BuildReporting", dependencies: ["Approval", "Commands", "DWARF", "LivePatch", "PatchBuilding", "StrictJSON"],
         swiftSettings: settings)
 ]
 

@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 
 import Approval
+import BuildReporting
 import Commands
 import LivePatch
 import StrictJSON
@@ -156,24 +157,6 @@ extension Relocation.Kind {
         switch self {
         case .relative32: "R_X86_64_PC32"
         case .absolute64: "R_X86_64_64"
-        }
-    }
-}
-
-extension Relocation.Destination {
-    /// Where it lies, as in JSON.
-    var space: String {
-        switch self {
-        case .target: "target"
-        case .image: "image"
-        }
-    }
-
-    /// Target-relative address, or offset in the image.
-    var offset: UInt64 {
-        switch self {
-        case .target(let address): address
-        case .image(let offset): UInt64(offset)
         }
     }
 }
