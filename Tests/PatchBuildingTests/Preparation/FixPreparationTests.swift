@@ -135,7 +135,8 @@ import Testing
             #expect(error.reason.contains("'line'"))
 
             // What an author sees: without formatting two hunks, each with its function.
-            let comparison = try await FixPreparation.comparison(of: recipe, cache: plume.cache)
+            let comparison = try await FixPreparation.comparison(
+                of: recipe, cache: plume.cache, paths: ["src/one.c"])
             #expect(comparison.files.map(\.path) == ["src/one.c"])
             #expect(comparison.files.first?.hunks.map(\.functions) == [["one"], ["other"]])
             #expect(comparison.files.first?.hunks.map(\.number) == [1, 2])
