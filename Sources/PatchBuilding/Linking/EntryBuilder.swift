@@ -68,6 +68,14 @@ struct EntryBuilder {
         if shipped.functions[index].hasLanguageData {
             note(.exceptionHandling, name, "\(name) takes part in exception handling.")
         }
+        for number in item.symbols {
+            let symbol = unit.diff.pre.object.symbols[number]
+            guard !symbol.isLocal, !isUsed(symbol.baseName, at: address &+ symbol.value) else { continue }
+            note(
+                .notMatched, name,
+                "The target uses another definition of \(symbol.name) than that of \(unit.name), which the fix changes."
+            )
+        }
         let start = address
         address += entry.skipped
         let expected = entry.bytes
@@ -107,6 +115,14 @@ struct EntryBuilder {
             gate: isWritten
                 ? nil : (try? code.relocation.get()).map { GateBuilder(prologue: $0, address: UInt64(address)) },
             frame: frame)
+    }
+
+    /// Whether the target means an address by a name, as far as it says what it means: of weak definitions the linker
+    /// may have taken another.
+    private func isUsed(_ name: String, at address: Int) -> Bool {
+        if let value = placement.global(name)?.value, value != address { return false }
+        guard let exports = shipped.exports[name] else { return true }
+        return exports.contains { $0.address == address }
     }
 
     /// The address of a function in the plain object, where its size must be that of its unwind rules.

@@ -21,7 +21,7 @@ struct AttackTests {
             __attribute__((noinline)) int middle(int x) { return deep(x + 1) ^ 5; }
             int outermost(int a, int b, int c) { int r = middle(a); return r + b * c + a; }
             """
-        for (flags, word) in [(["-Ofast"], "quiescent"), (["-g0", "-O2"], "quiescent"), (["-O2"], "automatic")] {
+        for (flags, word) in [(["-Ofast"], "quiescent"), (["-g0", "-O2"], "review"), (["-O2"], "automatic")] {
             let fixture = try SourceFixture(source, flags: flags)
             defer { fixture.remove() }
             let outcome = try fixture.outcome([
@@ -29,6 +29,8 @@ struct AttackTests {
                 Edit("first.c", "int r = middle(a); return r + b * c + a;", "int r = middle(a); return r + b * c - a;"),
             ])
             #expect(outcome.judgement.word == word, "\(flags): \(outcome.judgement)")
+            let areDependent = outcome.judgement.reasons.map(\.code).contains(.functionsDependOnEachOther)
+            #expect(areDependent == (word != "automatic"), "\(flags): \(outcome.judgement)")
         }
     }
 
