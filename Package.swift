@@ -59,7 +59,8 @@ let factory: [Target] = [
 /// What came of recipes, for people and programs.
 let reporting: [Target] = [
     .target(
-        name: "BuildReporting", dependencies: ["Approval", "Commands", "DWARF", "LivePatch", "PatchBuilding", "StrictJSON"],
+        name: "BuildReporting",
+        dependencies: ["Approval", "Commands", "DWARF", "LivePatch", "PatchBuilding", "StrictJSON"],
         swiftSettings: settings)
 ]
 
@@ -146,7 +147,8 @@ let tests: [Target] = [
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "Approval", "TestSupport",
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "Approval",
+            "TestSupport",
         ], exclude: ["Programs"], swiftSettings: settings),
     .target(name: "Mutation", path: "Tests/Mutation", swiftSettings: settings),
     .testTarget(

@@ -106,15 +106,15 @@ import Testing
             "src/one.c": fixed.replacing("DEEP + 1; }\n", with: "DEEP; }\n").replacing("#include", with: "\n#include")
         ]
         let two = try await prepare(
-            patch, files: [.init(path: "src/one.c", hunks: [2])], changes: changes)
+            patch, files: [.init(path: "src/one.c", choice: .hunks([2]))], changes: changes)
         let object = try #require(two.objects.first)
         #expect(try returned(object.post, "line") == 63)
         let error = try await #require(throws: PreparationError.self) {
-            try await prepare(patch, files: [.init(path: "src/one.c", hunks: [1])], changes: changes)
+            try await prepare(patch, files: [.init(path: "src/one.c", choice: .hunks([1]))], changes: changes)
         }
         #expect(error.code == .patchDoesNotApply)
         let many = try await #require(throws: PreparationError.self) {
-            try await prepare(patch, files: [.init(path: "src/one.c", hunks: [3])], changes: changes)
+            try await prepare(patch, files: [.init(path: "src/one.c", choice: .hunks([3]))], changes: changes)
         }
         #expect(many.code == .nothingToFix)
     }
