@@ -45,14 +45,22 @@ let engine: [Target] = [
 ]
 
 let factory: [Target] = [
+    .target(name: "DWARF", dependencies: ["ELF"], swiftSettings: engineSettings),
     .systemLibrary(name: "CZydis", providers: [.apt(["libzydis-dev"])]),
     .target(
         name: "PatchBuilding",
         dependencies: [
-            "ELF", "Unwinding", "MachineCode", "LivePatch", "CZydis",
+            "ELF", "DWARF", "Unwinding", "MachineCode", "LivePatch", "CZydis",
             .product(name: "Subprocess", package: "swift-subprocess"),
             .product(name: "Yams", package: "Yams"),
         ], swiftSettings: settings),
+]
+
+/// What came of recipes, for people and programs.
+let reporting: [Target] = [
+    .target(
+        name: "BuildReporting", dependencies: ["Approval", "Commands", "DWARF", "LivePatch", "PatchBuilding", "StrictJSON"],
+        swiftSettings: settings)
 ]
 
 /// What the executables share: arguments, exit codes, output. In the applier too, so without Foundation.
@@ -87,7 +95,8 @@ let executables: [Target] = [
             "Commands", "StrictJSON", "Approval", "LivePatch", "PatchPlan", "ProcessInspection", "ProcessObservation",
         ], swiftSettings: engineSettings, linkerSettings: [.unsafeFlags(["-static-executable", "-use-ld=lld"])]),
     .executableTarget(
-        name: "moult-build", dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding"],
+        name: "moult-build",
+        dependencies: ["Commands", "StrictJSON", "Approval", "LivePatch", "PatchBuilding", "BuildReporting"],
         swiftSettings: settings),
 ]
 
@@ -98,8 +107,10 @@ let trust: [Target] = [
 let examples: [Target] = [
     .systemLibrary(
         name: "COpenSSL", path: "Examples/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .target(name: "OpenSSLCases", dependencies: ["COpenSSL"], path: "Examples/OpenSSLCases"),
     .executableTarget(
-        name: "TLSService", dependencies: ["COpenSSL"], path: "Examples/TLSService", swiftSettings: settings),
+        name: "TLSService", dependencies: ["COpenSSL", "OpenSSLCases"], path: "Examples/TLSService",
+        swiftSettings: settings),
     .target(
         name: "ClientSessions", dependencies: ["COpenSSL"], path: "Examples/ClientSessions", swiftSettings: settings),
     .executableTarget(
@@ -119,19 +130,25 @@ let tests: [Target] = [
         ], swiftSettings: settings),
     .testTarget(name: "CommandsTests", dependencies: ["Commands"], swiftSettings: settings),
     .testTarget(name: "ELFTests", dependencies: ["ELF"], swiftSettings: settings),
+    .testTarget(name: "DWARFTests", dependencies: ["DWARF", "ELF"], swiftSettings: settings),
     .testTarget(name: "UnwindingTests", dependencies: ["Unwinding", "ELF"], swiftSettings: settings),
     .testTarget(name: "MachineCodeTests", dependencies: ["MachineCode"], swiftSettings: settings),
     .testTarget(name: "LivePatchTests", dependencies: ["LivePatch", "ELF", "Approval"], swiftSettings: settings),
     .testTarget(
         name: "PatchBuildingTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", .product(name: "Subprocess", package: "swift-subprocess"),
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "Approval", "TestSupport",
+            .product(name: "Subprocess", package: "swift-subprocess"),
         ], swiftSettings: settings),
+    .testTarget(
+        name: "BuildReportingTests",
+        dependencies: ["BuildReporting", "PatchBuilding", "Commands", "StrictJSON"], swiftSettings: settings),
     .testTarget(
         name: "SystemTests",
         dependencies: [
-            "PatchBuilding", "ELF", "LivePatch", "TestSupport",
-        ], swiftSettings: settings),
+            "PatchBuilding", "DWARF", "ELF", "LivePatch", "MachineCode", "Mutation", "CZydis", "Approval", "TestSupport",
+        ], exclude: ["Programs"], swiftSettings: settings),
+    .target(name: "Mutation", path: "Tests/Mutation", swiftSettings: settings),
     .testTarget(
         name: "PatchPlanTests", dependencies: ["PatchPlan", "LivePatch", "MachineCode", "Approval"],
         swiftSettings: settings),
@@ -145,6 +162,7 @@ let tests: [Target] = [
         ], exclude: ["Programs"], swiftSettings: settings),
     .target(
         name: "TestSupport", path: "Tests/Support", exclude: ["Programs"], swiftSettings: settings),
+    .executableTarget(name: "moult-case-victim", dependencies: ["OpenSSLCases"], path: "Tests/CaseVictim"),
     .executableTarget(
         name: "moult-control-probe", dependencies: ["ProcessControl", "ProcessInspection"], path: "Tests/ControlProbe",
         swiftSettings: settings),
@@ -164,5 +182,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
     ],
-    targets: [engine, factory, commands, executables, trust, examples, tests].flatMap { $0 }
+    targets: [engine, factory, reporting, commands, executables, trust, examples, tests].flatMap { $0 }
 )

@@ -8,8 +8,8 @@ set -euo pipefail
 
 # What each purpose needs, and why: Documentation/dependencies.md.
 build_packages=(libsodium-dev libzydis-dev libssl-dev pkg-config)
-factory_packages=(gcc libc6-dev binutils dpkg-dev xz-utils patch perl make ca-certificates)
-test_packages=(gdb python3 util-linux procps openssl libssl-dev)
+factory_packages=(bubblewrap gcc libc6-dev binutils dpkg-dev xz-utils patch perl make ca-certificates clang-format-14)
+test_packages=(g++ pahole gdb libunicorn-dev python3 util-linux procps openssl libssl-dev)
 # What the packages of Recipes/ are built with, beside the factory's own.
 corpus_packages=(autoconf automake autopoint bison gettext gperf libtool pkg-config python3 libbrotli-dev libgnutls28-dev
     libidn2-dev libkrb5-dev libldap2-dev libnghttp2-dev libnss3-dev libp11-kit-dev libpsl-dev librtmp-dev libssh2-1-dev

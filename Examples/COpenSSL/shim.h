@@ -6,8 +6,6 @@
 #ifndef MOULT_COPENSSL_H
 #define MOULT_COPENSSL_H
 
-#include <openssl/cmp.h>
-#include <openssl/crmf.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>

@@ -14,7 +14,7 @@ struct Fix: Sendable {
     /// The answer where it is closed.
     var fixed: String
     /// Command for the legal use, which must answer `good` always.
-    var legalUse: String?
+    var legalUse: String
     /// Whether every session asks, or only one (a probe that needs a child process).
     var everywhere: Bool
 
@@ -25,10 +25,10 @@ struct Fix: Sendable {
             legalUse: "ocb-good", everywhere: true),
         Fix(
             identifier: "CVE-2026-63076", command: "cmp-parameter", vulnerable: "accepted", fixed: "rejected",
-            legalUse: "cmp-good", everywhere: true),
+            legalUse: "cmp-parameter-good", everywhere: true),
         Fix(
             identifier: "CVE-2026-63074", command: "cmp-certificates", vulnerable: "kept 1", fixed: "kept 0",
-            legalUse: nil, everywhere: true),
+            legalUse: "cmp-certificates-good", everywhere: true),
         Fix(
             identifier: "CVE-2026-42767", command: "crmf", vulnerable: "crashed", fixed: "refused",
             legalUse: "crmf-good", everywhere: false),

@@ -145,10 +145,8 @@ struct Story {
                 "\(when): \(fix.identifier): '\(expected)' on \(count) of the open sessions",
                 answers.count == count && answers.allSatisfy { $0 == expected }, found: found)
             report.seen(patch, at: index, found)
-            if let legalUse = fix.legalUse {
-                let answer = stage.ask(legalUse)
-                checks.expect("\(when): \(fix.identifier): legal use", answer == "good", found: answer)
-            }
+            let legal = stage.ask(fix.legalUse)
+            checks.expect("\(when): \(fix.identifier): legal use", legal == "good", found: legal)
         }
         let service = stage.serviceSessions.counts
         let nginx = stage.nginxSessions.counts

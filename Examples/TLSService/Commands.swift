@@ -4,39 +4,52 @@
 //===----------------------------------------------------------------------===//
 
 import Glibc
+import OpenSSLCases
 
 /// The service's commands: one line in, one line out.
 struct Commands: Sendable {
     /// Measures how long the process stood still.
     let meter: Meter
-    /// A certificate to put into messages.
-    let certificate: [UInt8]
+    /// Commands that make use of a hole, and the cases that they are.
+    private static let cases = [
+        "ocb": "CVE-2026-75803", "ccm": "ccm-final-tag", "cmp-parameter": "CVE-2026-63076",
+        "cmp-certificates": "CVE-2026-63074", "crmf": "CVE-2026-42767",
+    ]
 
-    /// The answer to one line. Unknown commands and failures answer `error …`.
+    /// Makes the keys that the cases need, which would take the first client's time.
+    static func prepare() throws(ServiceError) {
+        guard let outcome = openssl_cases_prepare(), strcmp(outcome, "good") == 0 else {
+            throw ServiceError(code: .library, reason: "the keys of the cases cannot be made")
+        }
+    }
+
+    /// The answer to one line. Unknown commands answer `error …`, failures `error …` or `bad: …`.
     func answer(_ line: String) -> String {
         let words = line.split(separator: " ", maxSplits: 1)
+        let command = words.first.map(String.init) ?? ""
         let rest = words.count > 1 ? String(words[1]) : ""
-        do throws(ServiceError) {
-            switch words.first {
-            case "echo": return rest
-            case "ocb": return try CipherProbe.ocb.finalWithWrongTag()
-            case "ocb-good": return try CipherProbe.ocb.legalUse()
-            case "ccm": return try CipherProbe.ccm.finalWithWrongTag()
-            case "ccm-good": return try CipherProbe.ccm.legalUse()
-            case "cmp-parameter": return try ManagementProbe(certificate: certificate).wronglyTypedParameter()
-            case "cmp-good": return try ManagementProbe(certificate: certificate).legalUse()
-            case "cmp-certificates": return try ManagementProbe(certificate: certificate).certificatesKept()
-            case "crmf": return try EncryptedValueProbe(certificate: certificate).withoutParameter()
-            case "crmf-good": return try EncryptedValueProbe(certificate: certificate).legalUse()
-            case "gap-start": return try meter.begin(milliseconds: Int(rest) ?? 2000)
-            case "gap": return meter.end()
-            case "threads": return String(Self.threads())
-            case "pid": return String(getpid())
-            default: return "error unknown command"
+        switch command {
+        case "echo": return rest
+        case "gap-start":
+            do throws(ServiceError) {
+                return try meter.begin(milliseconds: Int(rest) ?? 2000)
+            } catch {
+                return "error \(error.reason)"
             }
-        } catch {
-            return "error \(error.reason)"
+        case "gap": return meter.end()
+        case "threads": return String(Self.threads())
+        case "pid": return String(getpid())
+        default: return Self.outcome(command) ?? "error unknown command"
         }
+    }
+
+    /// What a case's hostile input gives, or with `-good` behind the command its legal use; nil if there is none.
+    private static func outcome(_ command: String) -> String? {
+        let isLegal = command.hasSuffix("-good")
+        guard let name = cases[isLegal ? String(command.dropLast(5)) : command],
+            let outcome = isLegal ? openssl_case_legal(name) : openssl_case_hostile(name)
+        else { return nil }
+        return String(cString: outcome)
     }
 
     /// Number of this process's threads.

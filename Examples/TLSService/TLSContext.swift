@@ -31,19 +31,4 @@ struct TLSContext: @unchecked Sendable {
         SSL_set_accept_state(ssl)
         return Session(ssl: ssl, descriptor: descriptor)
     }
-
-    /// The certificate as DER.
-    func certificateDER() throws(ServiceError) -> [UInt8] {
-        guard let certificate = SSL_CTX_get0_certificate(context) else {
-            throw ServiceError(code: .library, reason: "libssl gave no certificate")
-        }
-        let size = i2d_X509(certificate, nil)
-        guard size > 0 else { throw ServiceError(code: .library, reason: "libcrypto did not encode the certificate") }
-        var bytes = [UInt8](repeating: 0, count: Int(size))
-        bytes.withUnsafeMutableBufferPointer { buffer in
-            var end = buffer.baseAddress
-            i2d_X509(certificate, &end)
-        }
-        return bytes
-    }
 }

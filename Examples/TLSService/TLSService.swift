@@ -19,7 +19,8 @@ struct TLSService {
             let listener = try Listener(port: options.port)
             let meter = Meter()
             try meter.start()
-            let commands = Commands(meter: meter, certificate: try context.certificateDER())
+            let commands = Commands(meter: meter)
+            try Commands.prepare()
             for _ in 0..<options.threads {
                 try startThread {
                     Worker(listener: listener, context: context, commands: commands).run()

@@ -86,6 +86,10 @@ extension Patch {
     var targetExtent: UInt64 {
         var end: UInt64 = 0
         for entry in entries { end = max(end, entry.address + UInt64(entry.expected.count)) }
+        for fixUp in fixUps {
+            end = max(end, fixUp.address + UInt64(fixUp.size.count))
+            for case .address(.target(let address)) in [fixUp.from, fixUp.to] { end = max(end, address + 1) }
+        }
         for relocation in image.relocations {
             if case .target(let address) = relocation.destination { end = max(end, address + 1) }
         }

@@ -21,6 +21,7 @@ extension Patch {
         try image.validate()
         try validateEntries()
         try validateRanges()
+        try validateFixUps()
         for symbol in symbols { try validate(symbol) }
         guard symbols.reduce(0, { $0 + $1.name.utf8.count }) <= PatchFormat.maximumNames else {
             throw PatchFormatError(.tooLarge, "the names of the symbols are too long")
@@ -45,10 +46,12 @@ extension Patch {
                 target.name, target.package, target.packageVersion, provenance.partOf, provenance.source,
                 provenance.suite,
                 provenance.vulnerableVersion, provenance.fixedVersion,
-            ] + provenance.cves + provenance.reasons + provenance.inputs
+            ] + provenance.cves + provenance.reasons + provenance.inputs + provenance.authorTexts
+            + fixUps.flatMap { [$0.name, $0.because] }
         for text in texts { try Self.checkText(text) }
         try Self.checkSorted(provenance.cves, "CVE identifiers")
         try Self.checkSorted(provenance.inputs, "inputs")
+        try provenance.validateAuthor()
     }
 
     /// An identifier is typed by people and compared by programs: visible ASCII, no spaces, 1 to 128 bytes.

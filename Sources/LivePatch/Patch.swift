@@ -23,6 +23,8 @@ package struct Patch: Sendable, Equatable {
     package var verdict: Verdict
     /// The functions that are replaced, sorted by address, never overlapping.
     package var entries: [Entry]
+    /// Data of the target that are set, in the order in which they are written; taken back in the reverse order.
+    package var fixUps: [FixUp]
     /// Machine code (replacements and gates), constants and unwind rules, in this order.
     package var image: Image
     /// Names for what lies in the image and for what the relocations point to; for people and
@@ -33,14 +35,15 @@ package struct Patch: Sendable, Equatable {
 
     /// Makes a live patch of its parts.
     package init(
-        identifier: String, target: Target, provenance: Provenance, verdict: Verdict, entries: [Entry], image: Image,
-        symbols: [Symbol], requires: [String]
+        identifier: String, target: Target, provenance: Provenance, verdict: Verdict, entries: [Entry],
+        fixUps: [FixUp] = [], image: Image, symbols: [Symbol], requires: [String]
     ) {
         self.identifier = identifier
         self.target = target
         self.provenance = provenance
         self.verdict = verdict
         self.entries = entries
+        self.fixUps = fixUps
         self.image = image
         self.symbols = symbols
         self.requires = requires

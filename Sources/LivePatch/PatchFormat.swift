@@ -18,6 +18,10 @@ package enum PatchFormat {
     package static var maximumNames: Int { 4 << 20 }
     /// Most patches that a patch requires.
     package static var maximumRequires: Int { 64 }
+    /// Most reasons that a patch's author waives.
+    package static var maximumWaivers: Int { 64 }
+    /// Most data that a patch sets.
+    package static var maximumFixUps: Int { 16 }
     /// Every target-relative address is below this: the end of user space on x86-64 with four-level paging.
     package static var addressLimit: UInt64 { 1 << 47 }
     /// Size of the digest at the end of the file, in bytes.
@@ -39,6 +43,7 @@ package enum PatchFormat {
         case unwind
         case target
         case entries
+        case fixUps
         case notes
 
         var name: String {
@@ -48,6 +53,7 @@ package enum PatchFormat {
             case .unwind: ".eh_frame"
             case .target: ".moult.target"
             case .entries: ".moult.entries"
+            case .fixUps: ".moult.fixups"
             case .notes: ".note.moult"
             }
         }
@@ -82,11 +88,13 @@ package enum PatchFormat {
         case reason
         case input
         case requires
+        case waiver
+        case adaptation
 
         /// Whether there may be any number of them; of the others there is exactly one.
         var isRepeated: Bool {
             switch self {
-            case .cve, .reason, .input, .requires: true
+            case .cve, .reason, .input, .requires, .waiver, .adaptation: true
             default: false
             }
         }

@@ -31,6 +31,8 @@ struct PatchNotes {
         set(.reason, patch.provenance.reasons)
         set(.input, patch.provenance.inputs)
         set(.requires, patch.requires)
+        fields[.waiver] = patch.provenance.waivers.map(\.descriptor)
+        fields[.adaptation] = patch.provenance.adaptation.map { [$0.descriptor] } ?? []
     }
 
     private mutating func set(_ type: PatchFormat.NoteType, _ texts: [String]) {
@@ -109,10 +111,16 @@ struct PatchNotes {
             packageVersion: text(.packageVersion), machine: machine.rawValue)
     }
 
-    var provenance: Provenance {
-        Provenance(
+    /// Where the patch comes from.
+    ///
+    /// - Throws: `PatchFormatError` for what its author answers for and is not understood.
+    func provenance() throws(PatchFormatError) -> Provenance {
+        var waivers: [Provenance.Waiver] = []
+        for descriptor in fields[.waiver] ?? [] { waivers.append(try Provenance.Waiver(descriptor: descriptor)) }
+        return Provenance(
             cves: texts(.cve), partOf: text(.partOf), source: text(.source), suite: text(.suite),
             vulnerableVersion: text(.vulnerableVersion), fixedVersion: text(.fixedVersion), reasons: texts(.reason),
+            waivers: waivers, adaptation: try Provenance.Adaptation.read(fields[.adaptation] ?? []),
             inputs: texts(.input))
     }
 

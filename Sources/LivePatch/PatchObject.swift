@@ -12,6 +12,7 @@ struct PatchObject: ~Escapable {
     let constants: RawSpan
     let unwind: RawSpan
     let entries: RawSpan
+    let fixUps: RawSpan
     let notes: RawSpan
     let symbols: SymbolTable
     /// `.rela` sections, with the part that each relocates.
@@ -43,6 +44,7 @@ struct PatchObject: ~Escapable {
         constants = try image.contents(of: try sections[PatchFormat.FixedSection.constants.rawValue])
         unwind = try image.contents(of: try sections[PatchFormat.FixedSection.unwind.rawValue])
         entries = try image.contents(of: try sections[PatchFormat.FixedSection.entries.rawValue])
+        fixUps = try image.contents(of: try sections[PatchFormat.FixedSection.fixUps.rawValue])
         notes = try image.contents(of: try sections[PatchFormat.FixedSection.notes.rawValue])
 
         var index = PatchFormat.FixedSection.notes.rawValue + 1

@@ -43,9 +43,10 @@ package enum PatchReader {
         }
         let notes = try PatchNotes(reading: object.notes)
         var patch = Patch(
-            identifier: notes.identifier, target: notes.target(machine: machine), provenance: notes.provenance,
-            verdict: try notes.verdict(), entries: try EntryTable.decode(object.entries), image: try object.parts(),
-            symbols: [], requires: notes.requires)
+            identifier: notes.identifier, target: notes.target(machine: machine), provenance: try notes.provenance(),
+            verdict: try notes.verdict(), entries: try EntryTable.decode(object.entries),
+            fixUps: try FixUpTable.decode(object.fixUps), image: try object.parts(), symbols: [],
+            requires: notes.requires)
         do throws(ELFError) {
             patch.image.relocations = try object.relocations(of: patch.image)
             // Index 0 is the null symbol, then one for each of four sections.

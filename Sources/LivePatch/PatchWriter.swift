@@ -30,7 +30,9 @@ package enum PatchWriter {
     static func undigested(_ patch: Patch) throws(PatchFormatError) -> [UInt8] {
         try patch.validate()
         var object = ObjectWriter(machine: Machine(rawValue: patch.target.machine))
-        addSections(of: patch, entries: try EntryTable.encode(patch.entries), to: &object)
+        addSections(
+            of: patch, entries: try EntryTable.encode(patch.entries), fixUps: try FixUpTable.encode(patch.fixUps),
+            to: &object)
         let bytes: [UInt8]
         do throws(ELFError) {
             let places = try addSymbols(of: patch, to: &object)
@@ -49,7 +51,9 @@ package enum PatchWriter {
     }
 
     /// Adds the sections in the order of `PatchFormat.FixedSection`.
-    private static func addSections(of patch: Patch, entries: [UInt8], to object: inout ObjectWriter) {
+    private static func addSections(
+        of patch: Patch, entries: [UInt8], fixUps: [UInt8], to object: inout ObjectWriter
+    ) {
         for section in PatchFormat.FixedSection.allCases {
             let flags: SectionFlags
             let alignment: Int
@@ -59,6 +63,7 @@ package enum PatchWriter {
             case .constants: (flags, alignment, contents) = ([.allocated], Image.alignment, patch.image.constants)
             case .unwind: (flags, alignment, contents) = ([.allocated], Image.alignment, patch.image.unwind)
             case .entries: (flags, alignment, contents) = ([], 8, entries)
+            case .fixUps: (flags, alignment, contents) = ([], 8, fixUps)
             case .notes: (flags, alignment, contents) = ([], 4, PatchNotes(patch).encoded())
             case .target:
                 _ = object.addNoBits(

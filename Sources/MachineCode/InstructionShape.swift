@@ -15,6 +15,8 @@ package struct InstructionShape: Sendable, Equatable {
         case relativeBranch8(BranchKind)
         /// A branch with a 32-bit displacement, the last four bytes.
         case relativeBranch32(BranchKind)
+        /// A call through a register or memory: the return address that it pushes depends on it.
+        case indirectCall
         /// Something else that depends on it, or that the decoder does not know.
         case unsupported
     }

@@ -115,6 +115,8 @@ package struct PrologueRelocation: Sendable, Equatable {
             let destination = end &+ UInt64(bitPattern: Int64(displacement))
             try Self.check(destination, entry: entry, branchesToEntry: &branchesToEntry)
             copy(instruction, requesting: destination, at: offset)
+        case .indirectCall:
+            try refuse(.call)
         case .unsupported:
             throw MachineCodeError(.notRelocatable, "The prologue holds an instruction that is not understood.")
         }
@@ -124,8 +126,10 @@ package struct PrologueRelocation: Sendable, Equatable {
         switch kind {
         case .jump, .conditional: return
         case .call:
+            // Behind the jump the old place would still be whole, but the callee may ask who called it (dlsym,
+            // a backtrace), and a return into the gate must not become the rule.
             throw MachineCodeError(
-                .notRelocatable, "The prologue calls a function, whose return address would be overwritten.")
+                .notRelocatable, "The prologue calls a function, which would see another return address.")
         case .loop:
             throw MachineCodeError(.notRelocatable, "The prologue holds a loop or jrcxz, which reach 127 bytes only.")
         }

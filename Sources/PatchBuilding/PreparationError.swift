@@ -24,12 +24,18 @@ package struct PreparationError: Error, Sendable, Equatable, CustomStringConvert
         case nothingOffered = "nothing-offered"
         /// A package or source tree has not the form that is understood.
         case malformedPackage = "malformed-package"
+        /// A file that the recipe names is not in the source that it has to come from.
+        case notInSource = "file-not-in-source"
+        /// The object that the recipe names is not in the binary package.
+        case notInPackage = "object-not-in-package"
         /// A patch of the distribution, or the fix itself, does not apply.
         case patchDoesNotApply = "patch-does-not-apply"
         /// The compiler is not the one that the target was built with.
         case otherCompiler = "other-compiler"
         /// A package that the build needs is not installed.
         case missingBuildDependency = "missing-build-dependency"
+        /// The machine gives no sandbox to build in.
+        case sandboxUnavailable = "sandbox-unavailable"
         /// A step of the build failed.
         case buildFailed = "build-failed"
         /// The watched build does not make the target, or makes it in a way that is not understood.
@@ -42,6 +48,8 @@ package struct PreparationError: Error, Sendable, Equatable, CustomStringConvert
         case notOnlyFormatting = "not-only-formatting"
         /// Another process holds the cache.
         case cacheBusy = "cache-busy"
+        /// A file system is full: that of the cache, or that of the live patch to be written.
+        case noSpace = "no-space"
         /// A file of the cache or a tool of the system cannot be used.
         case systemFailed = "system-failed"
     }

@@ -14,7 +14,8 @@ package struct RebuiltObject: Sendable {
     /// searched in the shipped binary.
     package var prePlain: [UInt8]
     /// The unmodified source, compiled with `-ffunction-sections -fdata-sections` added: one section per
-    /// function, with every reference still a relocation.
+    /// function, with every reference still a relocation. Its debug information describes every type that the
+    /// source and its headers define (`-g -fno-eliminate-unused-debug-types`).
     package var pre: [UInt8]
     /// The fixed source, compiled as `pre` was, with line numbers kept by `#line`.
     package var post: [UInt8]

@@ -68,6 +68,8 @@ package struct GuardedRanges: Sendable, Equatable {
                 add(AddressRange(lower: gate.lower, upper: gate.upper &+ 1), .gate, entry.name)
             }
         }
+        // A fix-up can lead into the image without any entry; taking it back puts that code out of use as well.
+        if direction == .undo, found.fixUpStates.contains(.to) { goesOutOfUse = true }
         ranges.sort { $0.range.lower < $1.range.lower }
         if goesOutOfUse {
             // New functions have parts that no entry names: cold parts, and functions that only they call.

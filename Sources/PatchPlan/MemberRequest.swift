@@ -65,6 +65,7 @@ extension [MemberRequest] {
     package func check(applied: Set<String>) throws(Refusal) {
         let names = Set<String>(map(\.patch.identifier))
         let verdict = self.verdict
+        var fixUps: [PlacedFixUp] = []
         let entryCount = reduce(0) { $0 + $1.patch.entries.count }
         for (index, member) in enumerated() {
             if self[..<index].contains(where: { $0.digest == member.digest && $0.loadBias == member.loadBias }) {
@@ -78,6 +79,8 @@ extension [MemberRequest] {
                     remedy: "Give the file of \(needed) in the same call.")
             }
             try member.patch.checkImage()
+            try member.checkFixUps(apartFrom: fixUps)
+            fixUps += member.unplacedFixUps
             for entry in member.patch.entries {
                 let (address, overflow) = entry.address.addingReportingOverflow(member.loadBias)
                 guard !overflow, address % 4096 <= 4096 - UInt64(Entry.overwrittenSize) else {
@@ -93,6 +96,31 @@ extension [MemberRequest] {
                         remedy: "Restart the process with the fixed package.")
                 }
             }
+        }
+        try checkEntriesApart()
+    }
+}
+
+extension [MemberRequest] {
+    /// Checks that no function is replaced by two members: the second jump would overwrite the first, and the
+    /// transaction would be neither.
+    private func checkEntriesApart() throws(Refusal) {
+        var placed: [(range: AddressRange, name: String, member: Int)] = []
+        for (index, member) in enumerated() {
+            for entry in member.patch.entries {
+                let start = entry.address &+ member.loadBias
+                let range = AddressRange(lower: start, upper: start &+ UInt64(entry.expected.count))
+                placed.append((range, entry.name, index))
+            }
+        }
+        placed.sort { $0.range.lower < $1.range.lower }
+        for (first, second) in zip(placed, placed.dropFirst())
+        where first.member != second.member && first.range.overlaps(second.range) {
+            throw Refusal(
+                .replacedByOtherPatch,
+                "\(second.name) is replaced by \(self[first.member].patch.identifier) and by "
+                    + "\(self[second.member].patch.identifier).",
+                remedy: "Give one of them, or a patch that holds both fixes.")
         }
     }
 }

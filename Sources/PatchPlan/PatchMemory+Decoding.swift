@@ -61,7 +61,8 @@ extension PatchMemory {
         let entryCount = Int(try reader.integer(UInt16.self))
         let recordCount = Int(try reader.integer(UInt16.self))
         let buildIDSize = Int(try reader.integer(UInt16.self))
-        let reserved = try reader.integer(UInt32.self)
+        let fixUpCount = Int(try reader.integer(UInt16.self))
+        let reserved = try reader.integer(UInt16.self)
         guard buildIDSize >= 8, buildIDSize <= 64, reserved == 0 else { throw Self.invalid("build-id size") }
         self.buildID = try reader.array(buildIDSize)
         guard try reader.array(64 - buildIDSize).allSatisfy({ $0 == 0 }) else { throw Self.invalid("build-id") }
@@ -106,14 +107,16 @@ extension PatchMemory {
             functionSize += Int(entry.size)
         }
         guard functionSize <= Self.maximumFunctionSize else { throw Self.invalid("functions' size") }
-        self.labels = try Self.labels(from: &reader, count: recordCount, entries: &entries)
+        var fixUps = try Self.fixUps(from: &reader, count: fixUpCount, entries: entries)
+        self.labels = try Self.labels(from: &reader, count: recordCount, entries: &entries, fixUps: &fixUps)
         self.entries = entries
+        self.fixUps = fixUps
         guard try reader.array(size - reader.offset).allSatisfy({ $0 == 0 }), try encodedHeaderSize() == size else {
             throw Self.invalid("padding")
         }
     }
 
-    private static func invalid(_ field: String) -> PatchMemoryError {
+    static func invalid(_ field: String) -> PatchMemoryError {
         PatchMemoryError(.invalidField, "The patch memory's \(field) cannot be.")
     }
 
@@ -166,12 +169,13 @@ extension PatchMemory {
     }
 
     private static func labels(
-        from reader: inout ByteReader, count: Int, entries: inout [PlacedEntry]
+        from reader: inout ByteReader, count: Int, entries: inout [PlacedEntry], fixUps: inout [PlacedFixUp]
     ) throws(PatchMemoryError) -> Labels {
         var labels = Labels(
             identifier: "", targetName: "", package: "", packageVersion: "", cves: [], partOf: "", requires: [])
         var previous: UInt16 = 0
         var named = 0
+        var namedFixUps = 0
         for _ in 0..<count {
             let raw = try reader.integer(UInt16.self)
             let size = Int(try reader.integer(UInt16.self))
@@ -185,6 +189,10 @@ extension PatchMemory {
                 guard named < entries.count else { throw invalid("label") }
                 entries[named].name = text
                 named += 1
+            case .fixUpName:
+                guard namedFixUps < fixUps.count else { throw invalid("label") }
+                fixUps[namedFixUps].name = text
+                namedFixUps += 1
             case .identifier, .targetName, .package, .packageVersion, .partOf:
                 guard raw > previous else { throw invalid("label") }
                 switch label {
@@ -197,7 +205,9 @@ extension PatchMemory {
             }
             previous = raw
         }
-        guard named == entries.count, !labels.identifier.isEmpty else { throw invalid("label") }
+        guard named == entries.count, namedFixUps == fixUps.count, !labels.identifier.isEmpty else {
+            throw invalid("label")
+        }
         return labels
     }
 }

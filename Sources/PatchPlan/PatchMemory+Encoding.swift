@@ -16,6 +16,8 @@ extension PatchMemory {
     static var fixedSize: Int { 288 }
     /// Size of one entry's record, without its masked ranges.
     static var entrySize: Int { 96 }
+    /// Size of one fix-up's record.
+    static var fixUpSize: Int { 32 }
     /// Offset of the checksum.
     static var checksumOffset: Int { 256 }
     /// The header's size is a multiple of this, so that the image keeps its alignment.
@@ -33,6 +35,7 @@ extension PatchMemory {
         case partOf
         case requires
         case entryName
+        case fixUpName
     }
 
     /// The labels in the order in which they are written.
@@ -45,6 +48,7 @@ extension PatchMemory {
         records.append((.partOf, labels.partOf))
         for name in labels.requires { records.append((.requires, name)) }
         for entry in entries { records.append((.entryName, entry.name)) }
+        for fixUp in fixUps { records.append((.fixUpName, fixUp.name)) }
         return records
     }
 
@@ -52,10 +56,12 @@ extension PatchMemory {
     ///
     /// - Throws: `PatchMemoryError` (`tooLarge`) if it cannot be written at all.
     package func encodedHeaderSize() throws(PatchMemoryError) -> Int {
-        guard members.count <= Self.maximumMembers, entries.count <= 128, buildID.count <= 64 else {
-            throw PatchMemoryError(.tooLarge, "More members or entries than a patch memory can name.")
-        }
-        var size = Self.fixedSize + 8 * members.count + Self.entrySize * entries.count
+        guard members.count <= Self.maximumMembers, entries.count <= 128, buildID.count <= 64,
+            fixUps.count <= PatchFormat.maximumFixUps
+        else { throw PatchMemoryError(.tooLarge, "More members, entries or fix-ups than a patch memory can name.") }
+        var size =
+            Self.fixedSize + 8 * members.count + Self.entrySize * entries.count
+            + Self.fixUpSize * fixUps.count
         for entry in entries {
             guard entry.masked.count <= 128 else {
                 throw PatchMemoryError(.tooLarge, "\(entry.name) has more masked ranges than a patch memory can hold.")
@@ -109,13 +115,20 @@ extension PatchMemory {
         writer.append(UInt16(entries.count))
         writer.append(UInt16(records.count))
         writer.append(UInt16(buildID.count))
-        writer.append(UInt32(0))
+        writer.append(UInt16(fixUps.count))
+        writer.append(UInt16(0))
         writer.pad(to: 192)
         writer.append(buildID)
         writer.pad(to: Self.checksumOffset)
         writer.append([UInt8](repeating: 0, count: digestSize))
         for member in members { writer.append(member) }
         for entry in entries { append(entry, to: &writer) }
+        for fixUp in fixUps {
+            writer.append(fixUp.address)
+            writer.append(fixUp.from)
+            writer.append(fixUp.to)
+            writer.append(UInt64(fixUp.size.rawValue))
+        }
         for (label, text) in records {
             let utf8 = Array(text.utf8)
             writer.append(label.rawValue)

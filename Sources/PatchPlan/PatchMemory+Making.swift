@@ -50,6 +50,12 @@ extension PatchMemory {
         let sized = memory
         memory.headerSize = UInt32(try request.fitting { () throws(PatchMemoryError) in try sized.encodedHeaderSize() })
         memory.placeEntries(of: request, sha256: sha256)
+        for fixUp in memory.fixUps where fixUp.from == fixUp.to {
+            // An address and a number that are the same here: nothing would tell whether it is set.
+            throw Refusal(
+                .imageInvalid, "\(request.patch.identifier) sets \(fixUp.name) to what is there.",
+                remedy: "Build the patch again.")
+        }
         let image = try request.patch.image.relocated(
             at: memory.imageAddress, loadBias: request.loadBias, stateAddress: memory.stateAddress)
         memory.imageDigest = sha256(image)
@@ -74,6 +80,7 @@ extension PatchMemory {
             constantsOffset: UInt32(truncatingIfNeeded: patch.image.constantsOffset),
             unwindOffset: UInt32(truncatingIfNeeded: patch.image.unwindOffset),
             imageSize: UInt32(truncatingIfNeeded: patch.image.size), imageDigest: [], entries: [],
+            fixUps: [],
             labels: Labels(
                 identifier: patch.identifier, targetName: patch.target.name, package: patch.target.package,
                 packageVersion: patch.target.packageVersion, cves: patch.provenance.cves,
@@ -83,6 +90,9 @@ extension PatchMemory {
     }
 
     private mutating func placeEntries(of request: MemberRequest, sha256: Digester?) {
+        fixUps = request.patch.fixUps.map {
+            PlacedFixUp($0, loadBias: request.loadBias, imageAddress: imageAddress)
+        }
         entries = []
         for entry in request.patch.entries {
             let replacement = imageAddress &+ UInt64(entry.replacement)

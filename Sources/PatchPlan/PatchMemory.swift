@@ -40,6 +40,8 @@ package struct PatchMemory: Sendable, Equatable {
     package var imageDigest: [UInt8]
     /// The functions that are replaced, sorted by address.
     package var entries: [PlacedEntry]
+    /// The data that are set, in the order in which they are written.
+    package var fixUps: [PlacedFixUp] = []
     /// Names for people.
     package var labels: Labels
 

@@ -19,6 +19,7 @@ package struct Refusal: Error, Sendable, Equatable {
         case duplicatePatch = "duplicate-patch"
         // What is wrong with the process's memory.
         case alteredByOthers = "altered-by-others"
+        case fixupMismatch = "fixup-mismatch"
         case replacedByOtherPatch = "replaced-by-other-patch"
         case patchMemoryInvalid = "patch-memory-invalid"
         case noRoomWithinReach = "no-room-within-reach"

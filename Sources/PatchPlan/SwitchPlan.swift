@@ -22,12 +22,16 @@ package struct Write: Sendable, Equatable {
         case reset
         /// The history word says that code of the patch memory may be in use from now on.
         case history
+        /// Data are set. Nothing but old functions meets them yet.
+        case fixUp
         /// Entries become jumps to gates: whoever passes does what the state word says.
         case gates
         /// The state word changes: the one write that switches everything.
         case commit
         /// Entries become what they stay: jumps to the new functions, or the original bytes.
         case settle
+        /// Data are taken back. Nothing but old functions meets them any more.
+        case fixBack
 
         /// Order in which the phases are written.
         package static func < (first: Phase, second: Phase) -> Bool { first.rawValue < second.rawValue }
@@ -47,7 +51,8 @@ package struct Write: Sendable, Equatable {
 ///
 /// After each prefix of the writes every thread that enters an old function does what the state word says:
 /// all old before the commit, all new after it. (Entries without a gate change alone; `[MemberRequest].check`
-/// admits them only where that is safe.)
+/// admits them only where that is safe.) Fix-ups are written first and taken back last, so new functions are never
+/// reached while one of them is missing; old functions meet the first k of n, in the patch's order.
 package struct SwitchPlan: Sendable, Equatable {
     /// Which way.
     package var direction: Direction
@@ -73,6 +78,14 @@ package struct SwitchPlan: Sendable, Equatable {
             throw Refusal(
                 .alteredByOthers, "The state word of the transaction is \(found.stateWord).",
                 remedy: "Restart the process.")
+        }
+        for (fixUp, bytes) in zip(found.fixUps, found.fixUpBytes) where fixUp.state(of: bytes) == .other {
+            throw fixUp.mismatch(bytes)
+        }
+        guard found.fixUps.count == found.fixUpBytes.count else {
+            throw Refusal(
+                .fixupMismatch, "The data that the patch sets cannot be read.",
+                remedy: "Restart the process with the fixed package.")
         }
         let goal: UInt64 = direction == .apply ? 1 : 0
         var stateWord = found.stateWord
@@ -111,6 +124,7 @@ package struct SwitchPlan: Sendable, Equatable {
                 Write(
                     phase: .history, address: first.historyAddress, before: Self.bytes(0), after: Self.bytes(1)))
         }
+        if direction == .apply { writes += Self.fixUps(found, direction: direction) }
         writes += gates
         if stateWord != goal, let first = found.members.first {
             writes.append(
@@ -119,6 +133,22 @@ package struct SwitchPlan: Sendable, Equatable {
                     after: Self.bytes(goal)))
         }
         writes += settle
+        if direction == .undo { writes += Self.fixUps(found, direction: direction) }
+    }
+
+    /// The stores that set data, in the patch's order, or take them back, in the reverse order: at every moment the
+    /// first k of them are in.
+    private static func fixUps(_ found: FoundTransaction, direction: Direction) -> [Write] {
+        let writes = zip(found.fixUps, found.fixUpStates).compactMap { fixUp, state -> Write? in
+            let from = fixUp.bytes(fixUp.from)
+            let to = fixUp.bytes(fixUp.to)
+            switch (direction, state) {
+            case (.apply, .from): return Write(phase: .fixUp, address: fixUp.address, before: from, after: to)
+            case (.undo, .to): return Write(phase: .fixBack, address: fixUp.address, before: to, after: from)
+            default: return nil
+            }
+        }
+        return direction == .apply ? writes : writes.reversed()
     }
 
     /// Whether nothing is left to write in a direction.

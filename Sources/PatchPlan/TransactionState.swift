@@ -11,7 +11,7 @@ package enum TransactionState: String, Sendable, Equatable {
     case absent
     /// Patch memory is there, no entry was changed.
     case prepared
-    /// Some or all entries jump to gates, the state word says old.
+    /// Some or all fix-ups are in, or entries jump to gates; the state word says old.
     case halfGated = "half-gated"
     /// All entries jump to gates (or are still to be written where there is no gate), the state word says new.
     case committed
@@ -23,7 +23,7 @@ package enum TransactionState: String, Sendable, Equatable {
     case undone
     /// A state that no step of ours leads to; it can be completed either way all the same.
     case mixed
-    /// An entry or the state word holds what nobody of us wrote.
+    /// An entry, a fix-up or the state word holds what nobody of us wrote.
     case altered
 
     /// Whether the process runs the new functions.
@@ -43,13 +43,20 @@ package struct FoundTransaction: Sendable, Equatable {
     package var historyWord: UInt64
     /// The bytes at each entry, in the order of members and their entries, `original.count` each.
     package var entryBytes: [[UInt8]]
+    /// The bytes at each fix-up, in the order of members and their fix-ups, as many as each sets. Those that are
+    /// missing count as altered.
+    package var fixUpBytes: [[UInt8]]
 
     /// Puts together what was read.
-    package init(members: [PatchMemory], stateWord: UInt64, historyWord: UInt64, entryBytes: [[UInt8]]) {
+    package init(
+        members: [PatchMemory], stateWord: UInt64, historyWord: UInt64, entryBytes: [[UInt8]],
+        fixUpBytes: [[UInt8]] = []
+    ) {
         self.members = members
         self.stateWord = stateWord
         self.historyWord = historyWord
         self.entryBytes = entryBytes
+        self.fixUpBytes = fixUpBytes
     }
 
     /// All entries, in the order of `entryBytes`.
@@ -60,6 +67,16 @@ package struct FoundTransaction: Sendable, Equatable {
         let entries = self.entries
         guard entries.count == entryBytes.count else { return entries.map { _ in .other } }
         return zip(entries, entryBytes).map { $0.state(of: $1) }
+    }
+
+    /// All fix-ups, in the order of `fixUpBytes`.
+    package var fixUps: [PlacedFixUp] { members.flatMap(\.fixUps) }
+
+    /// What the fix-ups are found to be.
+    package var fixUpStates: [PlacedFixUp.State] {
+        let fixUps = self.fixUps
+        guard fixUps.count == fixUpBytes.count else { return fixUps.map { _ in .other } }
+        return zip(fixUps, fixUpBytes).map { $0.state(of: $1) }
     }
 
     /// How far it is.
@@ -79,13 +96,19 @@ package struct FoundTransaction: Sendable, Equatable {
             }
         }
         let gateless = entries.count { $0.gate == nil }
+        let fixUps = fixUpStates
+        let isSet = fixUps.contains(.to)
         switch stateWord {
         case 0:
+            // What holds neither value is not ours, if nothing else is: a datum that is taken back belongs to the
+            // program again.
+            if fixUps.contains(.other), isSet || direct + gates + pending > 0 { return .altered }
             if direct > 0 { return .mixed }
-            if gates > 0 || pending > 0 { return .halfGated }
+            if gates > 0 || pending > 0 || isSet { return .halfGated }
             return historyWord == 0 ? .prepared : .undone
         case 1:
-            if original > 0 { return .mixed }
+            if fixUps.contains(.other) { return .altered }
+            if original > 0 || fixUps.contains(.from) { return .mixed }
             if gates == 0, pending == gateless { return .applied }
             return direct > 0 || pending > 0 ? .halfDirect : .committed
         default:
@@ -101,6 +124,14 @@ extension [FoundTransaction] {
     package var withoutSuperseded: [FoundTransaction] {
         filter { found in
             guard found.stateWord == 0 else { return true }
+            let isSetByOther = found.fixUps.contains { fixUp in
+                contains { other in
+                    other.stateWord != 0 && other.members != found.members
+                        && other.fixUps.contains { $0.range.overlaps(fixUp.range) }
+                }
+            }
+            // A patch is not begun where another one in use has set the datum: so this one was out of use by then.
+            if isSetByOther, found.entryStates.allSatisfy({ $0 == .original }) { return false }
             return !zip(found.entries, zip(found.entryBytes, found.entryStates)).contains { entry, item in
                 let (bytes, state) = item
                 guard state == .other, let destination = Jump.destination(of: bytes, at: entry.address) else {

@@ -13,6 +13,8 @@ package struct Difference: Sendable, Equatable {
         case entryAltered = "entry-altered"
         /// The rest of an old function is not what the patch was built against.
         case functionAltered = "function-altered"
+        /// A datum that the patch sets holds neither what it sets nor what was there before.
+        case dataAltered = "data-altered"
         /// The image is not what was written.
         case imageAltered = "image-altered"
         /// Nothing of it is in effect.
@@ -88,6 +90,13 @@ extension FoundTransaction {
                             "The old function \(entry.name) is not what \(name) was built against."))
                 }
             }
+        }
+        for (fixUp, bytes) in zip(fixUps, fixUpBytes) where state == .altered && fixUp.state(of: bytes) == .other {
+            let owner = members.first { $0.fixUps.contains(fixUp) }
+            differences.append(
+                Difference(
+                    .dataAltered, identifier: owner?.labels.identifier ?? "", function: fixUp.name,
+                    address: fixUp.address, fixUp.mismatch(bytes).sentence))
         }
         if !state.isSettled, state != .altered {
             let first = members.first

@@ -148,6 +148,7 @@ extension AppliedStatus.Line {
             patch.isPresent && patch.memory.patchDigest == digest && patch.memory.buildID == buildID
                 && patch.memory.loadBias == object.loadBias
                 && patch.memory.entries.allSatisfy { object.range.contains($0.address) }
+                && patch.memory.fixUps.allSatisfy { object.range.contains($0.address) }
         }?.state
     }
 }

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+import LivePatch
 package import PatchPlan
 package import ProcessInspection
 
@@ -70,8 +71,11 @@ package struct PatchMemoryFinder: Sendable {
         let entries = members.flatMap(\.entries).map { entry in
             process.readAvailable(entry.address, count: entry.original.count)
         }
+        let fixUps = members.flatMap(\.fixUps).map { fixUp in
+            process.readAvailable(fixUp.address, count: fixUp.size.count)
+        }
         return FoundTransaction(
-            members: members, stateWord: stateWord, historyWord: historyWord, entryBytes: entries
+            members: members, stateWord: stateWord, historyWord: historyWord, entryBytes: entries, fixUpBytes: fixUps
         ).state
     }
 

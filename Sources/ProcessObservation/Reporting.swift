@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+internal import Commands
 package import PatchPlan
 import ProcessInspection
 package import StrictJSON

@@ -32,6 +32,7 @@ extension Patcher {
                     own.members, contents: own.members.map { survey.memories[$0.address]?.bytes ?? [] },
                     functions: functions, survey: survey))
         }
+        try checkFixUps(of: requests, objects: objects, process: process.process, survey: survey)
         let contents = try place(requests, transaction: transaction, objects: objects, survey: survey)
         if options.isDryRun { return .possible }
         for content in contents { try put(content, process: &process, survey: survey, mapped: &mapped) }
@@ -244,6 +245,12 @@ extension Patcher {
                             remedy: "Try again."))
                 }
                 places.append(PreparedTransaction.Place(address: address, mapping: mapping))
+            }
+            for fixUp in member.fixUps {
+                guard let mapping = survey.mapping(at: fixUp.address), mapping.mayHoldData else {
+                    throw .refused(fixUp.mismatch([]))
+                }
+                places.append(PreparedTransaction.Place(address: fixUp.address, mapping: mapping, isDatum: true))
             }
         }
         return PreparedTransaction(members: members, contents: contents, functions: functions, places: places)

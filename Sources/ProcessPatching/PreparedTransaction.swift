@@ -16,6 +16,8 @@ struct PreparedTransaction {
         var address: UInt64
         /// What was mapped there.
         var mapping: Mapping
+        /// Whether it is a datum, and not code.
+        var isDatum = false
     }
 
     /// The members, in the transaction's order.
@@ -28,13 +30,15 @@ struct PreparedTransaction {
     var places: [Place]
 
     var entries: [PlacedEntry] { members.flatMap(\.entries) }
+    var fixUps: [PlacedFixUp] { members.flatMap(\.fixUps) }
 
-    /// What is read in the stop: state and history word, the patch memories, then the old functions.
+    /// What is read in the stop: state and history word, the patch memories, the old functions, then the fix-ups.
     var ranges: [Range<UInt64>] {
         let words = members.first?.stateAddress ?? 0
         return [words..<(words &+ 16)]
             + members.map { $0.range.lower..<$0.range.upper }
             + entries.map { $0.address..<($0.address &+ UInt64($0.size)) }
+            + fixUps.map { $0.range.lower..<$0.range.upper }
     }
 
     /// Checks what was read in the stop against what was prepared.
@@ -44,7 +48,9 @@ struct PreparedTransaction {
     /// - Throws: `PatchingError` where something changed since it was prepared.
     func found(in bytes: [[UInt8]]) throws(PatchingError) -> FoundTransaction {
         let entries = self.entries
-        guard bytes.count >= 1 + members.count + entries.count else { throw Self.changed("its memory") }
+        let dataIndex = 1 + members.count + entries.count
+        let fixUpCount = fixUps.count
+        guard bytes.count >= dataIndex + fixUpCount else { throw Self.changed("its memory") }
         for (index, member) in members.enumerated() {
             var now = bytes[1 + index]
             var expected = contents[index]
@@ -62,13 +68,13 @@ struct PreparedTransaction {
         }
         return FoundTransaction(
             members: members, stateWord: bytes[0].word(at: 0) ?? .max, historyWord: bytes[0].word(at: 8) ?? .max,
-            entryBytes: entryBytes)
+            entryBytes: entryBytes, fixUpBytes: Array(bytes[dataIndex..<(dataIndex + fixUpCount)]))
     }
 
     /// Checks that what was mapped is mapped still: no dlclose, no execve, no other file in its place.
     func check(_ survey: ProcessSurvey) throws(PatchingError) {
         for place in places {
-            guard let now = survey.mapping(at: place.address), now.isExecutable,
+            guard let now = survey.mapping(at: place.address), place.isDatum ? now.mayHoldData : now.isExecutable,
                 now.shownFile == place.mapping.shownFile,
                 now.range.lowerBound &- now.fileOffset == place.mapping.range.lowerBound &- place.mapping.fileOffset
                     || place.mapping.isAnonymous

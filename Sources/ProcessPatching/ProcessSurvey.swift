@@ -120,19 +120,26 @@ struct ProcessSurvey {
             if !members.isEmpty { complete.append(members) }
         }
         let entries = complete.flatMap { $0.flatMap(\.entries) }
+        let fixUps = complete.flatMap { $0.flatMap(\.fixUps) }
         guard !entries.isEmpty else { return }
-        let bytes = handle.read(entries.map { $0.address..<($0.address &+ UInt64($0.original.count)) })
+        let bytes = handle.read(
+            entries.map { $0.address..<($0.address &+ UInt64($0.original.count)) }
+                + fixUps.map { $0.range.lower..<$0.range.upper })
         var index = 0
+        var datum = min(entries.count, bytes.count)
         for members in complete {
             let count = members.reduce(0) { $0 + $1.entries.count }
             let end = min(index + count, bytes.count)
+            let dataEnd = min(datum + members.reduce(0) { $0 + $1.fixUps.count }, bytes.count)
             let words = members.first?.members.first.flatMap { memories[$0]?.bytes } ?? []
             transactions.append(
                 FoundTransaction(
                     members: members, stateWord: words.word(at: Int(PatchMemory.stateOffset)) ?? .max,
                     historyWord: words.word(at: Int(PatchMemory.historyOffset)) ?? .max,
-                    entryBytes: Array(bytes[min(index, end)..<end])))
+                    entryBytes: Array(bytes[min(index, end)..<end]),
+                    fixUpBytes: Array(bytes[datum..<dataEnd])))
             index = end
+            datum = dataEnd
         }
         transactions = transactions.withoutSuperseded
     }

@@ -4,46 +4,32 @@
 //===----------------------------------------------------------------------===//
 
 import Approval
+import BuildReporting
 import Commands
 import FoundationEssentials
 import LivePatch
 import PatchBuilding
 
-/// What came of one recipe.
-struct BuildResult {
-    /// The recipe's path as it was given.
-    var recipe: String
-    /// The live patch's name; nil if the recipe could not be read.
-    var identifier: String?
-    /// What it is for; nil if the recipe could not be read.
-    var target: Recipe.ShippedObject?
-    /// What was picked and what it cost; nil if preparing failed.
-    var prepared: PreparedFix?
-    /// The judgement and the functions concerned; nil if it did not come to that.
-    var outcome: Outcome?
-    /// Where the live patch was written; nil if it was not.
-    var file: String?
-    /// The live patch's digest; nil if there is none.
-    var digest: PatchDigest?
-    /// Why it failed; nil if it did not. A verdict is no failure.
-    var failure: Failure?
-}
-
 /// Builds live patches, one recipe after the other.
 struct BuildJob {
     /// The directory that files are written to; nil to judge only.
     var output: String?
+    /// Whether functions are disassembled for a report.
+    var isReporting = false
 
     /// Builds the live patches of one file: one for each target that it names.
     func build(_ path: String) async -> [BuildResult] {
-        let recipes: [Recipe]
+        let file: RecipeFile
         do throws(PreparationError) {
-            recipes = try Recipe.all(path: path)
+            file = try RecipeFile(path)
         } catch {
-            return [BuildResult(recipe: path, failure: Self.failure(error))]
+            var result = BuildResult(recipe: path)
+            result.identifier = (try? Recipe.Location(path: path))?.identifier
+            result.failure = Self.failure(error)
+            return [result]
         }
         var results: [BuildResult] = []
-        for recipe in recipes { results.append(await build(recipe, path)) }
+        for recipe in file.recipes { results.append(await build(recipe, of: file, path)) }
         return results
     }
 
@@ -54,19 +40,27 @@ struct BuildJob {
             remedy: error.code.remedy)
     }
 
-    private func build(_ recipe: Recipe, _ path: String) async -> BuildResult {
+    private func build(_ recipe: Recipe, of file: RecipeFile, _ path: String) async -> BuildResult {
+        let start = ContinuousClock.now
         var result = BuildResult(recipe: path)
         result.identifier = recipe.location.identifier
         result.target = recipe.target
         do {
             let prepared = try await FixPreparation.prepare(
-                recipe: recipe, build: try BuildRecipe(besideRecipe: path), progress: Self.say)
+                recipe: recipe, build: file.build, progress: Self.say)
             result.prepared = prepared
+            result.inputs = (prepared.inputs + file.inputs).sorted()
             Self.say("comparing and judging")
             let outcome = try LivePatchFactory.makePatch(
-                shipped: prepared.shipped, objects: prepared.objects, description: PatchDescription(prepared),
-                touchedHeaders: prepared.touchedHeaders, unfollowed: prepared.unfollowed)
+                shipped: prepared.shipped, objects: prepared.objects,
+                description: PatchDescription(prepared, inputs: result.inputs),
+                touchedHeaders: prepared.touchedHeaders, unfollowed: prepared.unfollowed, waivers: recipe.waivers,
+                fixUps: recipe.fixUps)
             result.outcome = outcome
+            if outcome.judgement == .empty {
+                result.reasonsForNoEffect = try await prepared.reasonsForNoEffect()
+            }
+            if isReporting { result.listings = try await FunctionListing.listings(of: prepared.objects) }
             if let patch = outcome.patch { try write(patch, to: &result) }
         } catch let error as PreparationError {
             result.failure = Self.failure(error)
@@ -81,6 +75,7 @@ struct BuildJob {
                 reason: PreparationError.Code.systemFailed.rawValue, message: "\(error)",
                 remedy: PreparationError.Code.systemFailed.remedy)
         }
+        result.seconds = (ContinuousClock.now - start) / .seconds(1)
         return result
     }
 
@@ -89,11 +84,10 @@ struct BuildJob {
         let bytes = try PatchWriter.write(patch) { SHA256.digest(of: $0).bytes }
         result.digest = try WholeFile.verify(bytes.span.bytes)
         guard let output else { return }
-        let directory = URL(filePath: output, directoryHint: .isDirectory)
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        let file = directory.appending(path: "\(patch.identifier).moult")
-        try Data(bytes).write(to: file, options: .atomic)
-        result.file = file.path
+        let directory = URL(filePath: output, directoryHint: .isDirectory).path
+        let file = URL(filePath: directory).appending(path: "\(patch.identifier).moult").path
+        try OutputFile.write(bytes, to: file)
+        result.file = file
     }
 
     private static func say(_ step: String) {
@@ -103,7 +97,7 @@ struct BuildJob {
 
 extension PatchDescription {
     /// What the live patch of a prepared fix says of itself.
-    fileprivate init(_ prepared: PreparedFix) {
+    fileprivate init(_ prepared: PreparedFix, inputs: [String]) {
         let recipe = prepared.recipe
         let name = recipe.target.object.split(separator: "/").last.map(String.init) ?? recipe.target.object
         self.init(
@@ -112,6 +106,8 @@ extension PatchDescription {
             provenance: Provenance(
                 cves: recipe.cves.sorted(), partOf: recipe.partOf, source: recipe.location.source,
                 suite: recipe.location.suite, vulnerableVersion: prepared.offer.vulnerableVersion,
-                fixedVersion: prepared.offer.fixed.version, reasons: [], inputs: prepared.inputs))
+                fixedVersion: prepared.offer.fixed.version, reasons: [],
+                adaptation: recipe.adaptation.map { Provenance.Adaptation(name: $0.name, because: $0.because) },
+                inputs: inputs))
     }
 }

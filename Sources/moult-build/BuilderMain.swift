@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+import BuildReporting
 import Commands
 import StrictJSON
 
@@ -18,7 +19,7 @@ enum BuilderMain {
         switch command {
         case "build":
             let parsed = Result { () throws(UsageError) in
-                try Arguments(rest, flags: ["dry-run", "explain"], options: ["output", "format"])
+                try Arguments(rest, flags: ["dry-run", "explain", "report"], options: ["output", "format"])
             }
             await CommandFrame.run(command, parsed, build)
         case "inspect":
@@ -32,12 +33,18 @@ enum BuilderMain {
 
     private static func build(_ arguments: Arguments, _ format: OutputFormat) async throws(CommandError) -> ExitCode {
         guard !arguments.operands.isEmpty else { throw .usage(UsageError("name a recipe")) }
+        let isReporting = arguments.has("report")
         let job = BuildJob(
-            output: arguments.has("dry-run") ? nil : arguments.value(of: "output") ?? ".")
+            output: arguments.has("dry-run") ? nil : arguments.value(of: "output") ?? ".", isReporting: isReporting)
         var results: [BuildResult] = []
         for recipe in arguments.operands { results += await job.build(recipe) }
         let report = BuildReport(results, isExplaining: arguments.has("explain"))
-        return show(report.json, report.lines, format) ? report.exitCode : .failed
+        guard isReporting else { return show(report.json, report.lines, format) ? report.exitCode : .failed }
+        let document = ReportDocument(results).json
+        if let directory = job.output {
+            try ReportFiles.write(page: ReportPage(results).html, document: document.canonicalText, to: directory)
+        }
+        return show(document, ReportTable(results).lines, format) ? report.exitCode : .failed
     }
 
     private static func inspect(_ arguments: Arguments, _ format: OutputFormat) throws(CommandError) -> ExitCode {

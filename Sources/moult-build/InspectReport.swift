@@ -4,13 +4,14 @@
 //===----------------------------------------------------------------------===//
 
 import Approval
+import BuildReporting
 import Commands
 import LivePatch
 import StrictJSON
 
 /// What `inspect` says.
 struct InspectReport {
-    private let file: InspectedFile
+    fileprivate let file: InspectedFile
     private var patch: Patch { file.patch }
 
     /// Makes a report.
@@ -30,6 +31,9 @@ struct InspectReport {
             "id": .string(patch.identifier),
             "verdict": .string(patch.verdict.word),
             "reasons": Self.strings(provenance.reasons),
+            "waivers": .array(provenance.waivers.map(Self.json)),
+            "adapted": provenance.adaptation.map { ["name": .string($0.name), "because": .string($0.because)] }
+                ?? .null,
             "cves": Self.strings(provenance.cves),
             "part-of": .string(provenance.partOf),
             "requires": Self.strings(patch.requires),
@@ -43,6 +47,7 @@ struct InspectReport {
                 "vulnerable": .string(provenance.vulnerableVersion), "fixed": .string(provenance.fixedVersion),
             ],
             "functions": .array(patch.entries.map(Self.json)),
+            "fixups": .array(patch.fixUps.map(\.json)),
             "image": [
                 "size": .integer(patch.image.size), "code": .integer(patch.image.code.count),
                 "constants": .integer(patch.image.constants.count), "unwind": .integer(patch.image.unwind.count),
@@ -53,6 +58,13 @@ struct InspectReport {
     }
 
     private static func strings(_ values: [String]) -> JSONValue { .array(values.map(JSONValue.string)) }
+
+    private static func json(_ waiver: Provenance.Waiver) -> JSONValue {
+        [
+            "reason": .string(waiver.reason), "object": .string(waiver.object), "subject": .string(waiver.subject),
+            "use": waiver.use.map { .string($0.rawValue) } ?? .null, "because": .string(waiver.because),
+        ]
+    }
 
     private static func json(_ entry: Entry) -> JSONValue {
         [
@@ -87,6 +99,7 @@ struct InspectReport {
         if !provenance.partOf.isEmpty { lines.append("  part of   \(provenance.partOf)") }
         if !patch.requires.isEmpty { lines.append("  requires  \(patch.requires.joined(separator: ", "))") }
         for reason in provenance.reasons { lines.append("  because   \(reason)") }
+        lines += authorLines
         lines.append("  functions (address, bytes before and after):")
         for entry in patch.entries {
             let gate = entry.gate == nil ? ", no gate" : ""
@@ -111,6 +124,23 @@ struct InspectReport {
     }
 }
 
+extension InspectReport {
+    /// What no machine has judged: whoever approves the patch has to agree with its author here.
+    private var authorLines: [String] {
+        var lines: [String] = []
+        if let adaptation = file.patch.provenance.adaptation {
+            lines.append("  adapted   by \(adaptation.name), because \(adaptation.because)")
+        }
+        for waiver in file.patch.provenance.waivers {
+            let object = waiver.object.isEmpty ? "" : " of \(waiver.object)"
+            let use = waiver.use.map { " (its \($0.rawValue) contents are used)" } ?? ""
+            lines.append("  waived    \(waiver.reason) \(waiver.subject)\(object)\(use), because \(waiver.because)")
+        }
+        for fixUp in file.patch.fixUps { lines.append("  sets      \(fixUp.line), because \(fixUp.because)") }
+        return lines
+    }
+}
+
 extension Verdict {
     /// The word for it, as in JSON.
     var word: String {
@@ -128,33 +158,5 @@ extension Relocation.Kind {
         case .relative32: "R_X86_64_PC32"
         case .absolute64: "R_X86_64_64"
         }
-    }
-}
-
-extension Relocation.Destination {
-    fileprivate var space: String {
-        switch self {
-        case .target: "target"
-        case .image: "image"
-        }
-    }
-
-    fileprivate var offset: UInt64 {
-        switch self {
-        case .target(let address): address
-        case .image(let offset): UInt64(offset)
-        }
-    }
-}
-
-extension UInt64 {
-    /// The number as people write addresses.
-    var hexadecimal: String { "0x" + String(self, radix: 16) }
-}
-
-extension [UInt8] {
-    /// The bytes as lower-case hexadecimal digits.
-    var hexadecimal: String {
-        map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

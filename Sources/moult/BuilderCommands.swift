@@ -25,6 +25,9 @@ struct BuildCommand: ParsableCommand {
     @Flag(help: "Judge, write no file.")
     var dryRun = false
 
+    @Flag(help: "Show a table; write report.html and report.json beside the live patches.")
+    var report = false
+
     @Option(
         help: ArgumentHelp("Where the live patches are written.", valueName: "directory"), completion: .directory)
     var output = "."
@@ -35,6 +38,7 @@ struct BuildCommand: ParsableCommand {
     func run() throws {
         var handOver = HandOver()
         handOver.flag("dry-run", dryRun)
+        handOver.flag("report", report)
         handOver.option("output", output)
         explanation.add(to: &handOver)
         format.add(to: &handOver)

@@ -48,13 +48,27 @@ enum Example {
                 machine: 62),
             provenance: Provenance(
                 cves: ["CVE-2026-0001"], partOf: "", source: "answer", suite: "bookworm", vulnerableVersion: "1.0-1",
-                fixedVersion: "1.0-2", reasons: ["one function changed: answer"],
-                inputs: ["sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 answer_1.0-2.dsc"]),
-            verdict: .automatic,
+                fixedVersion: "1.0-2", reasons: ["The patch sets data (answers+8)."],
+                waivers: [
+                    Provenance.Waiver(
+                        reason: "changed-data", object: "", subject: "answers", use: .old,
+                        because: "the second answer is set")
+                ],
+                adaptation: Provenance.Adaptation(name: "forty-two.patch", because: "check is called first"),
+                inputs: [
+                    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 answer_1.0-2.dsc",
+                    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 forty-two.patch",
+                ]),
+            verdict: .quiescent,
             entries: [
                 Entry(
                     name: "answer", address: 0x1140, expected: old, masked: [], prologue: [4, 5], replacement: 0,
                     replacementSize: 24, gate: Gate(offset: 32, size: 34, original: 52))
+            ],
+            fixUps: [
+                FixUp(
+                    name: "answers+8", address: 0x3008, size: .eight, from: .address(.target(0x1140)),
+                    to: .address(.image(0)), because: "nobody asks twice")
             ],
             image: Image(
                 code: replacement + [UInt8](repeating: 0xcc, count: 8) + gate,

@@ -138,7 +138,7 @@ import Testing
     }
 
     @Test func refusesByReason() throws {
-        #expect(code(of: try replacing("automatic", "reviewed!")) == .malformed)
+        #expect(code(of: try replacing("quiescent", "reviewed!")) == .malformed)
         #expect(code(of: try replacing("answer_1.0", "answer\n1.0")) == .inconsistent)
         #expect(code(of: try replacing("answer\0", "answe\u{1b}\0")) == .inconsistent)
         #expect(code(of: try replacing(".moult.target", ".moult.tarjet")) == .notPatch)

@@ -76,15 +76,49 @@ struct PatchGenerator {
             code: code, constants: [UInt8](repeating: 0, count: 8) + bytes(0...40), unwind: bytes(0...60),
             relocations: [])
         image.relocations = relocations(of: image)
+        let adaptation = coin() ? Provenance.Adaptation(name: identifier(), because: "because" + text()) : nil
+        let inputs = adaptation.map { ["sha256:0 " + $0.name] } ?? sorted(0...4)
+        let verdict: Verdict = coin() ? .automatic : .quiescent
+        let fixUps = verdict == .quiescent ? fixUps(behind: address, image: image) : []
         return Patch(
             identifier: identifier(),
             target: Target(
                 buildID: bytes(8...64), name: text(), package: text(), packageVersion: text(), machine: 62),
             provenance: Provenance(
                 cves: sorted(0...3), partOf: text(), source: text(), suite: text(), vulnerableVersion: text(),
-                fixedVersion: text(), reasons: (0..<number(0...3)).map { _ in text() }, inputs: sorted(0...4)),
-            verdict: coin() ? .automatic : .quiescent, entries: entries, image: image, symbols: symbols(of: image),
+                fixedVersion: text(), reasons: (0..<number(0...3)).map { _ in text() }, waivers: waivers(),
+                adaptation: adaptation, inputs: inputs),
+            verdict: verdict, entries: entries, fixUps: fixUps, image: image, symbols: symbols(of: image),
             requires: Array(sorted(0...3).reversed().map { $0 + "/other" }))
+    }
+
+    private mutating func waivers() -> [Provenance.Waiver] {
+        (0..<number(0...3)).map { index in
+            Provenance.Waiver(
+                reason: "reason\(index)" + text(), object: text(), subject: "subject" + text(),
+                use: [nil, .old, .new][number(0...2)], because: "because" + text())
+        }
+    }
+
+    private mutating func fixUps(behind end: UInt64, image: Image) -> [FixUp] {
+        var result: [FixUp] = []
+        var address = (end + 7) & ~7
+        for index in 0..<number(0...4) {
+            let size = FixUp.Size.allCases[number(0...3)]
+            let from = UInt64(number(0...200))
+            var values = (FixUp.Value.number(from), FixUp.Value.number(from + UInt64(number(1...50))))
+            if size == .eight, coin() {
+                values.0 = .address(.target(UInt64(number(0...1 << 24))))
+                if coin() { values.1 = .address(.image(UInt32(number(0...image.code.count - 1)))) }
+            }
+            result.append(
+                FixUp(
+                    name: "datum\(index)" + text(), address: address, size: size, from: values.0, to: values.1,
+                    because: "because" + text()))
+            address += UInt64(number(1...100)) * 8
+        }
+        // Their order is the author's.
+        return coin() ? result : result.reversed()
     }
 
     private mutating func prologue(within size: Int) -> [UInt8] {

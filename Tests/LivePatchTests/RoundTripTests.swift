@@ -37,6 +37,22 @@ import Testing
         }
     }
 
+    private static let waiver = Provenance.Waiver(
+        reason: "changed-data", object: "a.o", subject: "table", use: .old, because: "only shown")
+
+    private static let other = FixUp(
+        name: "other", address: 0x4000, size: .one, from: .number(0), to: .number(255), because: "one byte")
+
+    private static func changedWaiver(
+        _ change: @escaping @Sendable (inout Provenance.Waiver) -> Void
+    ) -> @Sendable (inout Patch) -> Void {
+        { patch in
+            var other = waiver
+            change(&other)
+            patch.provenance.waivers = [other]
+        }
+    }
+
     private static let changes: [(String, @Sendable (inout Patch) -> Void)] = [
         ("identifier", { $0.identifier = "CVE-2026-0002" }),
         ("build-id", { $0.target.buildID[19] ^= 1 }),
@@ -50,8 +66,34 @@ import Testing
         ("vulnerable version", { $0.provenance.vulnerableVersion = "0" }),
         ("fixed version", { $0.provenance.fixedVersion = "9" }),
         ("reasons", { $0.provenance.reasons += ["another"] }),
-        ("inputs", { $0.provenance.inputs = [] }),
-        ("verdict", { $0.verdict = .quiescent }),
+        ("inputs", { $0.provenance.inputs[0] = "sha256:00 other.dsc" }),
+        ("waiver", { $0.provenance.waivers = [waiver] }),
+        ("waived reason", changedWaiver { $0.reason = "removed-data" }),
+        ("waived object", changedWaiver { $0.object = "other.o" }),
+        ("waived subject", changedWaiver { $0.subject = "other" }),
+        ("used contents", changedWaiver { $0.use = .new }),
+        ("no contents used", changedWaiver { $0.use = nil }),
+        ("sentence", changedWaiver { $0.because = "other" }),
+        (
+            "adaptation",
+            { $0.provenance.adaptation = .init(name: "answer_1.0-2.dsc", because: "of its structure") }
+        ),
+        (
+            "no adaptation", { $0.provenance.adaptation = nil }
+        ),
+        ("verdict", { ($0.verdict, $0.fixUps) = (.automatic, []) }),
+        ("no fix-up", { $0.fixUps = [] }),
+        ("another fix-up", { $0.fixUps.append(other) }),
+        ("order of fix-ups", { $0.fixUps.insert(other, at: 0) }),
+        ("fix-up name", { $0.fixUps[0].name = "questions" }),
+        ("fix-up address", { $0.fixUps[0].address += 8 }),
+        ("fix-up size", { ($0.fixUps[0].size, $0.fixUps[0].from, $0.fixUps[0].to) = (.four, .number(1), .number(2)) }),
+        ("fix-up from", { $0.fixUps[0].from = .address(.target(0x1141)) }),
+        ("fix-up from a number", { $0.fixUps[0].from = .number(0x1140) }),
+        ("fix-up to", { $0.fixUps[0].to = .address(.image(1)) }),
+        ("fix-up to the target", { $0.fixUps[0].to = .address(.target(0)) }),
+        ("fix-up to a number", { $0.fixUps[0].to = .number(0) }),
+        ("fix-up sentence", { $0.fixUps[0].because = "x" }),
         ("requires", { $0.requires = ["CVE-2026-0003"] }),
         ("entry name", { $0.entries[0].name = "question" }),
         ("entry address", { $0.entries[0].address = 0x1150 }),

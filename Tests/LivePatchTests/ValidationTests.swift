@@ -28,7 +28,18 @@ import Testing
 
     private typealias Change = (String, PatchFormatError.Code, @Sendable (inout Patch) -> Void)
 
-    private static let changes: [Change] = targets + entries + images + symbols
+    private static let changes: [Change] = targets + entries + images + symbols + fixUps
+
+    private static func waivers(
+        _ change: @escaping @Sendable (inout [Provenance.Waiver]) -> Void
+    ) -> @Sendable (inout Patch) -> Void {
+        { patch in
+            patch.provenance.waivers = [
+                Provenance.Waiver(reason: "changed-data", object: "", subject: "table", use: nil, because: "only shown")
+            ]
+            change(&patch.provenance.waivers)
+        }
+    }
 
     private static let targets: [Change] = [
         ("machine", .unsupportedMachine, { $0.target.machine = 183 }),
@@ -46,7 +57,48 @@ import Testing
         ("NUL in a text", .inconsistent, { $0.provenance.suite = "a\0b" }),
         ("unsorted CVEs", .inconsistent, { $0.provenance.cves = ["b", "a"] }),
         ("a CVE twice", .inconsistent, { $0.provenance.cves = ["a", "a"] }),
+        ("waiver without a reason", .inconsistent, waivers { $0[0].reason = "" }),
+        ("waiver without a subject", .inconsistent, waivers { $0[0].subject = "" }),
+        ("waiver without a sentence", .inconsistent, waivers { $0[0].because = "" }),
+        ("waiver with a NUL", .inconsistent, waivers { $0[0].because = "a\0b" }),
+        ("waiver with an escape", .inconsistent, waivers { $0[0].subject = "\u{1b}[2J" }),
+        ("the same waiver twice", .inconsistent, waivers { $0.append($0[0]) }),
+        ("too many waivers", .tooLarge, waivers { $0 = [Provenance.Waiver](repeating: $0[0], count: 65) }),
+        ("adaptation without its input", .inconsistent, { $0.provenance.adaptation = .init(name: "x", because: "y") }),
+        (
+            "adaptation without a sentence", .inconsistent,
+            { $0.provenance.adaptation = .init(name: "answer_1.0-2.dsc", because: "") }
+        ),
         ("unsorted inputs", .inconsistent, { $0.provenance.inputs = ["b", "a"] }),
+    ]
+
+    private static let fixUps: [Change] = [
+        ("too many fix-ups", .tooLarge, { $0.fixUps = [FixUp](repeating: $0.fixUps[0], count: 17) }),
+        ("fix-ups without quiescence", .inconsistent, { $0.verdict = .automatic }),
+        ("fix-up without a name", .inconsistent, { $0.fixUps[0].name = "" }),
+        ("fix-up without a sentence", .inconsistent, { $0.fixUps[0].because = "" }),
+        ("fix-up with an escape", .inconsistent, { $0.fixUps[0].because = "\u{1b}[2J" }),
+        ("fix-up that is not aligned", .inconsistent, { $0.fixUps[0].address += 4 }),
+        ("fix-up behind the address space", .inconsistent, { $0.fixUps[0].address = 1 << 47 }),
+        ("fix-up without a change", .inconsistent, { $0.fixUps[0].to = $0.fixUps[0].from }),
+        (
+            "fix-up of too large a number", .inconsistent,
+            { ($0.fixUps[0].size, $0.fixUps[0].from, $0.fixUps[0].to) = (.one, .number(1), .number(256)) }
+        ),
+        ("address in four bytes", .inconsistent, { ($0.fixUps[0].size, $0.fixUps[0].to) = (.four, .number(1)) }),
+        ("fix-up to an address that cannot be", .inconsistent, { $0.fixUps[0].to = .address(.target(1 << 47)) }),
+        ("fix-up to a constant", .inconsistent, { $0.fixUps[0].to = .address(.image(88)) }),
+        ("fix-up from the image", .inconsistent, { $0.fixUps[0].from = .address(.image(4)) }),
+        ("the same fix-up twice", .inconsistent, { $0.fixUps.append($0.fixUps[0]) }),
+        ("fix-up in a function", .inconsistent, { $0.fixUps[0].address = 0x1148 }),
+        (
+            "fix-ups that overlap", .inconsistent,
+            {
+                var other = $0.fixUps[0]
+                (other.size, other.address, other.from, other.to) = (.two, 0x300e, .number(0), .number(1))
+                $0.fixUps.append(other)
+            }
+        ),
     ]
 
     private static let entries: [Change] = [

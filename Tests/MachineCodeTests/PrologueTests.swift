@@ -61,6 +61,7 @@ struct PrologueTests {
     @Test("Instructions that cannot be moved")
     func refused() {
         #expect(code([0xE8, 0, 1, 0, 0], [(5, .relativeBranch32(.call))]) == .notRelocatable)
+        #expect(code([0x53, 0xFF, 0x15, 9, 0, 0, 0], [(1, .none), (6, .indirectCall)]) == .notRelocatable)
         #expect(code([0xE3, 9, 0x90, 0x90, 0x90], [(2, .relativeBranch8(.loop)), (3, .none)]) == .notRelocatable)
         #expect(code([0xE2, 9, 0x90, 0x90, 0x90], [(2, .relativeBranch8(.loop)), (3, .none)]) == .notRelocatable)
         #expect(code(bytes, [(5, .unsupported)]) == .notRelocatable)

@@ -37,12 +37,23 @@ struct BuilderTests {
             provenance: Provenance(
                 cves: ["CVE-2026-0001"], partOf: "half of it", source: "answer", suite: "bookworm",
                 vulnerableVersion: "1.0-1", fixedVersion: "1.0-2", reasons: ["one function changed"],
-                inputs: ["sha256:00 answer.dsc"]),
+                waivers: [
+                    Provenance.Waiver(
+                        reason: "changed-data", object: "a.o", subject: "answers", use: .old, because: "nobody asks")
+                ],
+                adaptation: Provenance.Adaptation(name: "keep.patch", because: "the table stays"),
+                inputs: ["sha256:00 answer.dsc", "sha256:00 keep.patch"]),
             verdict: .quiescent,
             entries: [
                 Entry(
                     name: "answer", address: 0x1140, expected: [UInt8](repeating: 0x90, count: 10), masked: [],
                     prologue: [4, 5], replacement: 0, replacementSize: 24, gate: nil)
+            ],
+            fixUps: [
+                FixUp(
+                    name: "answers+8", address: 0x3008, size: .eight, from: .address(.target(0x1140)),
+                    to: .address(.image(0)), because: "nobody asks twice"),
+                FixUp(name: "flag", address: 0x4000, size: .one, from: .number(0), to: .number(1), because: "unread"),
             ],
             image: Image(
                 code: [UInt8](repeating: 0xcc, count: 24), constants: [UInt8](repeating: 0, count: 8),
@@ -84,7 +95,25 @@ struct BuilderTests {
                     ["offset": 9, "type": "R_X86_64_PC32", "in": "target", "to": "0x1120", "addend": -4]
                         as [String: Any]
                 ],
-                "inputs": ["sha256:00 answer.dsc"],
+                "inputs": ["sha256:00 answer.dsc", "sha256:00 keep.patch"],
+                "waivers": [
+                    [
+                        "reason": "changed-data", "object": "a.o", "subject": "answers", "use": "old",
+                        "because": "nobody asks",
+                    ]
+                ],
+                "adapted": ["name": "keep.patch", "because": "the table stays"],
+                "fixups": [
+                    [
+                        "name": "answers+8", "address": "0x3008", "size": 8,
+                        "from": ["in": "target", "value": "0x1140"], "to": ["in": "image", "value": "0x0"],
+                        "because": "nobody asks twice",
+                    ] as [String: Any],
+                    [
+                        "name": "flag", "address": "0x4000", "size": 1, "from": ["in": "number", "value": "0x0"],
+                        "to": ["in": "number", "value": "0x1"], "because": "unread",
+                    ] as [String: Any],
+                ],
             ]) { $1 }
         #expect(document == expected as NSDictionary)
 
@@ -92,6 +121,10 @@ struct BuilderTests {
         for part in [
             "CVE-2026-0001: quiescent", "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3", "half of it", "CVE-2026-0000",
             "0x1140 10 -> 24 answer, no gate", "0x9 R_X86_64_PC32 target 0x1120 + -4", "sha256:00 answer.dsc",
+            "adapted   by keep.patch, because the table stays",
+            "waived    changed-data answers of a.o (its old contents are used), because nobody asks",
+            "sets      answers+8, 8 bytes at 0x3008, from target 0x1140 to image 0x0, because nobody asks twice",
+            "sets      flag, 1 byte at 0x4000, from 0x0 to 0x1, because unread",
         ] {
             #expect(text.contains(part), "\(part)")
         }
@@ -154,6 +187,27 @@ struct BuilderTests {
         #expect(failure["reason"] == "malformed-recipe")
         #expect(failure["message"]?.contains("x.yaml:") == true, "\(failure)")
         #expect(!FileManager.default.fileExists(atPath: directory.url.appending(path: "out").path))
+    }
+
+    @Test("a report is a table, and two files beside the live patches")
+    func report() throws {
+        let folder = directory.url.appending(path: "suite/source")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try Data("surprise: 1\n".utf8).write(to: folder.appending(path: "x.yaml"))
+        let recipe = folder.appending(path: "x.yaml").path
+        let output = directory.url.appending(path: "out")
+        let run = try run("build", recipe, "--report", "--output", output.path)
+        #expect(run.exitCode == 1)
+        #expect(run.output.hasSuffix("1 fix: 1 failed\n"), "\(run.output)")
+        #expect(try String(contentsOf: output.appending(path: "report.html"), encoding: .utf8).hasSuffix("</html>\n"))
+        let document = try JSONSerialization.jsonObject(with: Data(contentsOf: output.appending(path: "report.json")))
+        #expect((document as? [String: Any])?["schema"] as? String == "moult.build-report/1")
+
+        let dry = try self.run(
+            "build", recipe, "--report", "--dry-run", "--format", "json", "--output", output.path + "2")
+        #expect(dry.exitCode == 1)
+        #expect(try JSONSerialization.jsonObject(with: Data(dry.output.utf8)) is [String: Any])
+        #expect(!FileManager.default.fileExists(atPath: output.path + "2"))
     }
 
     @Test(

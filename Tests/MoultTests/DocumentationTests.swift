@@ -115,7 +115,9 @@ struct DocumentationTests {
     func schemas() throws {
         let inTable = try names("JSON")
         var inCode: Set<String> = []
-        for directory in ["Commands", "ProcessObservation", "moult-build", "moult-observer", "moult-applier"] {
+        for directory in [
+            "Commands", "ProcessObservation", "BuildReporting", "moult-build", "moult-observer", "moult-applier",
+        ] {
             let folder = root.appending(path: "Sources/\(directory)")
             for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
                 let text = try String(contentsOf: folder.appending(path: name), encoding: .utf8)

@@ -193,13 +193,6 @@ struct JudgingTests {
         #expect(outcome.judgement.word == "review")
     }
 
-    @Test("A touched header is for a person to judge")
-    func header() throws {
-        let outcome = try Shared.fixture.get().outcome([("first.c", "x * 3 + 4", "x * 3 + 5")], headers: ["internal.h"])
-        #expect(outcome.judgement.reasons.map(\.code) == [.headerTouched])
-        #expect(outcome.judgement.word == "review")
-    }
-
     @Test("The same inputs give the same patch")
     func deterministic() throws {
         let first = try Shared.outcome("second_function(11)", "second_function(12)")

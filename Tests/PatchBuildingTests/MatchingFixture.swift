@@ -24,15 +24,19 @@ struct MatchingFixture {
     let unstripped: URL
     /// The sources by file name.
     let sources: [(name: String, text: String)]
+    /// Headers that the sources include, by file name.
+    let headers: [(name: String, text: String)]
     private let compilerFlags: [String]
 
     static let flags = ["-O2", "-fPIC", "-fstack-protector-strong", "-w"]
 
     /// Compiles and links sources.
     init(
-        _ sources: [(name: String, text: String)], compilerFlags: [String] = [], linkerFlags: [String] = ["-Wl,-z,now"]
+        _ sources: [(name: String, text: String)], headers: [(name: String, text: String)] = [],
+        compilerFlags: [String] = [], linkerFlags: [String] = ["-Wl,-z,now"]
     ) throws {
         self.sources = sources
+        self.headers = headers
         self.compilerFlags = Self.flags + compilerFlags
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("moult-" + UUID().uuidString)
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -41,7 +45,8 @@ struct MatchingFixture {
         var objects: [String] = []
         for source in sources {
             let object = "plain-\(source.name).o"
-            try Self.compile(source.text, source.name, object, flags: self.compilerFlags, in: directory)
+            try Self.compile(
+                source.text, source.name, object, headers: headers, flags: self.compilerFlags, in: directory)
             objects.append(object)
         }
         try Self.run(
@@ -51,17 +56,26 @@ struct MatchingFixture {
         shipped = [UInt8](try Data(contentsOf: library))
     }
 
-    /// The rebuilt objects, with the sources that `edits` names replaced after the fix.
-    func objects(_ edits: [String: String] = [:]) throws -> [RebuiltObject] {
+    /// The rebuilt objects, with the sources and headers that `edits` names replaced after the fix.
+    ///
+    /// - Parameter flags: what is added for the two builds that are compared.
+    func objects(
+        _ edits: [String: String] = [:], flags: [String] = ObjectBuilder.comparisonFlags
+    ) throws -> [RebuiltObject] {
         try sources.map { source in
-            let sections = ["-ffunction-sections", "-fdata-sections"]
-            let pre = "pre-\(source.name).o"
             let post = "post-\(source.name)-\(UUID().uuidString).o"
+            let pre = "pre-\(source.name)\(flags.joined()).o"
             if !FileManager.default.fileExists(atPath: directory.appendingPathComponent(pre).path) {
-                try Self.compile(source.text, source.name, pre, flags: compilerFlags + sections, in: directory)
+                // Other tests may be about to do the same: it gets its name when it is whole.
+                let incoming = "incoming-\(UUID().uuidString).o"
+                try Self.compile(
+                    source.text, source.name, incoming, headers: headers, flags: compilerFlags + flags, in: directory)
+                try Self.run(["mv", incoming, pre], in: directory)
             }
             try Self.compile(
-                edits[source.name] ?? source.text, source.name, post, flags: compilerFlags + sections, in: directory)
+                edits[source.name] ?? source.text, source.name, post,
+                headers: headers.map { ($0.name, edits[$0.name] ?? $0.text) }, flags: compilerFlags + flags,
+                in: directory)
             return RebuiltObject(
                 name: source.name, prePlain: try bytes("plain-\(source.name).o"), pre: try bytes(pre),
                 post: try bytes(post))
@@ -69,15 +83,19 @@ struct MatchingFixture {
     }
 
     /// What comes of edits: pairs of text in the file of that name and its replacement.
-    func outcome(_ edits: [(file: String, old: String, new: String)], headers: [String] = []) throws -> Outcome {
+    func outcome(
+        _ edits: [(file: String, old: String, new: String)], headers: [String] = [],
+        flags: [String] = ObjectBuilder.comparisonFlags, waivers: [Waiver] = [], fixUps: [RequestedFixUp] = []
+    ) throws -> Outcome {
         var texts: [String: String] = [:]
         for edit in edits {
-            let text = texts[edit.file] ?? sources.first { $0.name == edit.file }?.text ?? ""
+            let text = texts[edit.file] ?? (sources + self.headers).first { $0.name == edit.file }?.text ?? ""
             guard let range = text.range(of: edit.old) else { throw Failure(description: "no \(edit.old)") }
             texts[edit.file] = text.replacingCharacters(in: range, with: edit.new)
         }
         return try LivePatchFactory.makePatch(
-            shipped: shipped, objects: try objects(texts), description: Self.description, touchedHeaders: headers)
+            shipped: shipped, objects: try objects(texts, flags: flags), description: Self.description,
+            touchedHeaders: headers, waivers: waivers, fixUps: fixUps)
     }
 
     /// Edits in the first file.
@@ -100,12 +118,15 @@ struct MatchingFixture {
     }
 
     private static func compile(
-        _ text: String, _ name: String, _ object: String, flags: [String], in directory: URL
+        _ text: String, _ name: String, _ object: String, headers: [(name: String, text: String)], flags: [String],
+        in directory: URL
     ) throws {
         // Each version in a directory of its own, so that the name the compiler sees is the same.
         let place = directory.appendingPathComponent("source-" + object)
         try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
-        try Data(text.utf8).write(to: place.appendingPathComponent(name))
+        for (name, text) in headers + [(name, text)] {
+            try Data(text.utf8).write(to: place.appendingPathComponent(name))
+        }
         try run(["gcc"] + flags + ["-c", name, "-o", "../" + object], in: place)
     }
 

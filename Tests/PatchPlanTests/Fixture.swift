@@ -27,7 +27,8 @@ struct SplitMix: RandomNumberGenerator {
 enum Fixture {
     static func patch(
         _ name: String, entries count: Int = 2, gateless: Set<Int> = [], verdict: Verdict = .quiescent,
-        requires: [String] = [], base: UInt64 = 0x1000, relocations: [Relocation] = []
+        requires: [String] = [], base: UInt64 = 0x1000, relocations: [Relocation] = [],
+        fixUps: [FixUp] = []
     ) -> Patch {
         var entries: [Entry] = []
         for index in 0..<count {
@@ -48,12 +49,23 @@ enum Fixture {
             provenance: Provenance(
                 cves: ["CVE-2026-0001", name], partOf: "", source: "fixture", suite: "bookworm",
                 vulnerableVersion: "1.0", fixedVersion: "1.1", reasons: [], inputs: []),
-            verdict: verdict, entries: entries,
+            verdict: verdict, entries: entries, fixUps: fixUps,
             image: Image(
                 code: [UInt8](repeating: 0xCC, count: 64 * max(count, 1)),
                 constants: [UInt8](repeating: 0, count: 8) + Array("hello".utf8),
                 unwind: [0, 0, 0, 0], relocations: relocations),
             symbols: [], requires: requires)
+    }
+
+    /// Data of all sizes: a number, an address of the target, one of the image.
+    static func fixUps(at base: UInt64 = 0x5000) -> [FixUp] {
+        [
+            FixUp(
+                name: "slot", address: base + 0x20, size: .eight, from: .address(.target(0x1040)),
+                to: .address(.image(64)), because: "because"),
+            FixUp(name: "flag", address: base, size: .one, from: .number(0), to: .number(1), because: "because"),
+            FixUp(name: "count", address: base + 4, size: .four, from: .number(7), to: .number(9), because: "because"),
+        ]
     }
 
     static func request(_ patch: Patch, bias: UInt64 = 0x7f00_0000_0000) -> MemberRequest {
@@ -91,7 +103,8 @@ struct SimulatedMemory {
     func found(_ members: [PatchMemory]) -> FoundTransaction {
         FoundTransaction(
             members: members, stateWord: word(members[0].stateAddress), historyWord: word(members[0].historyAddress),
-            entryBytes: members.flatMap(\.entries).map { read($0.address, $0.original.count) })
+            entryBytes: members.flatMap(\.entries).map { read($0.address, $0.original.count) },
+            fixUpBytes: members.flatMap(\.fixUps).map { read($0.address, $0.size.count) })
     }
 
     /// What a thread that calls the old function executes: true for the new function.

@@ -18,14 +18,15 @@ import Testing
     }
 
     @Test func soundTransactionsPass() {
-        #expect(reason([Fixture.request(Fixture.patch("one")), Fixture.request(Fixture.patch("two"))]) == nil)
+        #expect(
+            reason([Fixture.request(Fixture.patch("one")), Fixture.request(Fixture.patch("two", base: 0x9000))]) == nil)
     }
 
     @Test func requirements() {
         let needy = Fixture.request(Fixture.patch("one", requires: ["two"]))
         #expect(reason([needy]) == .requirementMissing)
         #expect(reason([needy], applied: ["two"]) == nil)
-        #expect(reason([needy, Fixture.request(Fixture.patch("two"))]) == nil)
+        #expect(reason([needy, Fixture.request(Fixture.patch("two", base: 0x9000))]) == nil)
     }
 
     @Test func theSamePatchTwice() {
@@ -35,6 +36,15 @@ import Testing
         #expect(reason([request, Fixture.request(Fixture.patch("one"), bias: 0x7f11_0000_0000)]) == nil)
     }
 
+    /// The second jump would overwrite the first, and the transaction would end as neither.
+    @Test func oneFunctionInTwoPatches() {
+        let one = Fixture.request(Fixture.patch("one"))
+        #expect(reason([one, Fixture.request(Fixture.patch("two"))]) == .replacedByOtherPatch)
+        #expect(reason([one, Fixture.request(Fixture.patch("two", base: 0x1058))]) == .replacedByOtherPatch)
+        #expect(reason([one, Fixture.request(Fixture.patch("two", base: 0x1068))]) == nil)
+        #expect(reason([one, Fixture.request(Fixture.patch("two"), bias: 0x7f11_0000_0000)]) == nil)
+    }
+
     @Test func gatesAreNeededWhereMixturesAreNotSafe() {
         #expect(reason([Fixture.request(Fixture.patch("one", gateless: [0]))]) == .gateMissing)
         #expect(reason([Fixture.request(Fixture.patch("one", gateless: [0], verdict: .automatic))]) == nil)
@@ -42,7 +52,7 @@ import Testing
         // Halves of one fix in two objects must switch together.
         let halves = [
             Fixture.request(Fixture.patch("one", gateless: [0], verdict: .automatic, requires: ["two"])),
-            Fixture.request(Fixture.patch("two", verdict: .automatic)),
+            Fixture.request(Fixture.patch("two", verdict: .automatic, base: 0x9000)),
         ]
         #expect(reason(halves) == .gateMissing)
         #expect(halves.verdict == .quiescent)

@@ -22,12 +22,18 @@ import Testing
     private struct Trial {
         var states: [TransactionState: Int] = [:]
         var kills = 0
+        /// Kills that left some data set and others not.
+        var mixtures = 0
     }
 
-    @Test(arguments: [1, 8]) func killedAfterEverySystemCall(threads: Int) throws {
+    @Test(arguments: [(1, true), (8, true), (1, false)])
+    func killedAfterEverySystemCall(threads: Int, setsData: Bool) throws {
         let workshop = try Workshop.shared.get()
         let files = [
-            try workshop.write(workshop.patch("one", ["one_run", "one_mix"], requires: ["FIX-two"])),
+            try workshop.write(
+                setsData
+                    ? PatchFiles.dataSetter(workshop)
+                    : workshop.patch("one", ["one_run", "one_mix"], requires: ["FIX-two"])),
             try workshop.write(workshop.patch("two", ["two_encode", "two_decode"])),
         ]
         let applier = try KillHarness.executable("moult-applier")
@@ -39,10 +45,14 @@ import Testing
         /// Checks the process, then lets the next run complete it in one direction or the other.
         func check(_ count: Int, completing direction: Direction) throws {
             trial.kills += 1
-            let where_ = "after system call \(count), \(threads) threads"
+            let where_ = "after system call \(count), \(threads) threads, \(setsData ? "with" : "without") data"
             let state = try patcher.status(of: program.instance).transactions.first?.state ?? .absent
             try #require(Self.allowed.contains(state), "\(state) \(where_)")
             trial.states[state, default: 0] += 1
+            if setsData, try DataOfOne(program, workshop).areMixed {
+                trial.mixtures += 1
+                try #require(state == .halfGated, "\(state) and a part of the data \(where_)")
+            }
             let answers = program.answersNow()
             // Neither old nor new answers: a thread stands still.
             try #require(answers == (!state.isNew, state.isNew), "\(state) and answers \(answers) \(where_)")
@@ -58,6 +68,11 @@ import Testing
             }
             let after = program.answersNow()
             try #require(after == (direction == .undo, direction == .apply), "\(after) after completing \(where_)")
+            if setsData {
+                let data = try DataOfOne(program, workshop)
+                try #require(data.areSet == (direction == .apply), "\(data) after completing \(where_)")
+                try #require(data.areOriginal == (direction == .undo), "\(data) after completing \(where_)")
+            }
             try #require(program.wrongAnswers == 0, "a wrong answer after completing \(where_)")
         }
 
@@ -93,8 +108,10 @@ import Testing
             try check(count, completing: count % 2 == 0 ? .undo : .apply)
         }
         print(
-            "kills with \(threads) threads: apply \(first), undo \(second), apply again \(outcome.kills); found",
+            "kills with \(threads) threads, \(trial.mixtures) left a part of the data set: apply \(first), undo \(second), apply again \(outcome.kills); found",
             trial.states.map { "\($0.key.rawValue) \($0.value)" }.sorted().joined(separator: ", "))
+        // Two in each of three runs, between the first and the last of three stores.
+        #expect(trial.mixtures >= (setsData ? 6 : 0))
         // Every state but the settled ones was met: otherwise the kills missed what they are for.
         for state in [TransactionState.absent, .prepared, .halfGated, .committed, .halfDirect, .applied, .undone] {
             #expect(trial.states[state, default: 0] > 0, "no kill met \(state)")

@@ -37,6 +37,9 @@ final class Workshop: Sendable {
         }
         try Self.run(
             "gcc",
+            Self.flags + ["-DNEW_VERSION", "-DSET_DATA", "-c", "-o", "\(directory)/one-set.o", "\(sources)/one.c"])
+        try Self.run(
+            "gcc",
             ["-O2", "-pthread", "-o", "\(directory)/halves", "\(sources)/halves.c", "-L\(directory)", "-lone", "-ltwo"]
                 + ["-Wl,-rpath,$ORIGIN"])
         try Self.run(
@@ -57,18 +60,19 @@ final class Workshop: Sendable {
     /// The patch that turns `functions` of a library into those of its new version.
     func patch(
         _ library: String, _ functions: [String], identifier: String? = nil, verdict: Verdict = .quiescent,
-        requires: [String] = [], prologue lengths: [UInt8] = [4, 1], hasGates: Bool = true
+        requires: [String] = [], prologue lengths: [UInt8] = [4, 1], hasGates: Bool = true, new: String? = nil
     ) throws -> Patch {
         let path = "\(directory)/lib\(library).so"
+        let newPath = "\(directory)/\(new ?? library).o"
         let file = [UInt8](try Data(contentsOf: URL(filePath: path)))
-        let object = [UInt8](try Data(contentsOf: URL(filePath: "\(directory)/\(library).o")))
+        let object = [UInt8](try Data(contentsOf: URL(filePath: newPath)))
         let symbols = try Self.symbols(path)
         let plt = try Self.plt(path)
-        let newSymbols = try Self.symbols("\(directory)/\(library).o")
-        let text = try Self.section(".text", of: "\(directory)/\(library).o")
+        let newSymbols = try Self.symbols(newPath)
+        let text = try Self.section(".text", of: newPath)
         var code = Array(object[text.offset..<(text.offset + text.size)])
         var relocations: [Relocation] = []
-        for line in try Self.relocations(of: ".text", in: "\(directory)/\(library).o") {
+        for line in try Self.relocations(of: ".text", in: newPath) {
             guard let place = plt[line.symbol] ?? symbols[line.symbol]?.address else {
                 throw WorkshopError(text: "no place for \(line.symbol)")
             }
@@ -77,8 +81,8 @@ final class Workshop: Sendable {
         }
         let oldFrames = try Self.frames(of: path, file: file, places: nil)
         let newFrames = try Self.frames(
-            of: "\(directory)/\(library).o", file: object,
-            places: try Self.relocations(of: ".eh_frame", in: "\(directory)/\(library).o"))
+            of: newPath, file: object,
+            places: try Self.relocations(of: ".eh_frame", in: newPath))
         var unwind = EHFrameWriter()
         for (offset, frame) in newFrames { try unwind.add(frame, at: UInt32(offset)) }
 

@@ -113,7 +113,8 @@ actor Mirror {
     private func fetch(_ slot: String, _ items: [AptClient.Item], _ client: AptClient) async throws -> Stored {
         var first: PreparationError?
         for item in items {
-            let incoming = try Files.makeTemporary(in: cache.directory + "/mirror", "incoming")
+            let scratch = try ScratchDirectory(in: cache, "fetch")
+            let incoming = scratch.path
             do {
                 try await client.fetch(item, into: incoming)
                 let names = Files.names(incoming)
@@ -124,12 +125,11 @@ actor Mirror {
                     .succeed(or: .systemFailed, "computing digests")
                 try Files.write(sums, to: incoming + "/SHA256SUMS")
                 let directory = directory(slot)
-                try Files.makeDirectory(directory)
-                try Files.remove(directory)
-                try Files.rename(incoming, to: directory)
+                try scratch.move(to: directory)
                 return Stored(directory: directory, files: Mirror.inputs(String(decoding: sums, as: UTF8.self)))
-            } catch let error as PreparationError {
-                try Files.remove(incoming)
+            } catch {
+                scratch.remove()
+                guard let error = error as? PreparationError, error.code != .noSpace else { throw error }
                 if first == nil { first = error }
             }
         }

@@ -23,7 +23,7 @@ package struct Offer: Sendable, Equatable {
     }
 
     /// A file that was used.
-    package struct Input: Sendable, Equatable {
+    package struct Input: Sendable, Hashable {
         /// Name of the file, without its directory.
         package var name: String
         /// Its SHA-256, lower-case hexadecimal.

@@ -17,10 +17,20 @@ package struct BuildWatch: Sendable {
         case full
     }
 
-    /// Directory of the programs; goes to the front of PATH.
+    /// Directory of the programs.
     let programs: String
     /// Directory of the records, one file per command.
     let records: String
+
+    /// Where the programs are seen in the sandbox; goes to the front of PATH.
+    static let placeOfPrograms = Sandbox.own + "/programs"
+    /// Where the records are written in the sandbox.
+    static let placeOfRecords = Sandbox.own + "/records"
+
+    /// A sandbox in which the watched build can run.
+    func mounted(in sandbox: Sandbox) -> Sandbox {
+        sandbox.reading(programs, at: BuildWatch.placeOfPrograms).writing(records, at: BuildWatch.placeOfRecords)
+    }
 
     /// Names of programs that are looked for on the PATH: compilers, archivers, and what moves or copies files.
     private static let names: [(name: String, kind: String)] =
@@ -52,25 +62,21 @@ package struct BuildWatch: Sendable {
         }
         try await Command("chmod", ["755"] + installed).succeed(or: .systemFailed, "making programs executable")
         try await Command(
-            "gcc", ["-c", "-x", "c", "/dev/null", "-o", watch.empty], environment: ["PATH": path.joined(separator: ":")]
+            "gcc", ["-c", "-x", "c", "/dev/null", "-o", watch.programs + "/.empty.o"],
+            environment: ["PATH": path.joined(separator: ":")]
         ).succeed(or: .missingBuildDependency, "compiling an empty file")
         return watch
     }
 
-    private var empty: String { programs + "/.empty.o" }
+    private static let empty = placeOfPrograms + "/.empty.o"
 
-    /// The variables that the programs look at.
-    ///
-    /// - Parameters:
-    ///   - mode: nil for not watching.
-    ///   - tree: root of the tree, mapped to `.` in what is compiled.
-    func environment(_ mode: Mode?, tree: String) -> [String: String] {
-        ["MOULT_WATCH": mode?.rawValue ?? "off", "MOULT_TREE": tree]
-    }
+    /// The variables that the programs look at; nil for not watching.
+    static func environment(_ mode: Mode?) -> [String: String] { ["MOULT_WATCH": mode?.rawValue ?? "off"] }
 
     /// A program: records {name, directory, arguments...}, each ended by a zero byte, in a file of its own, and
-    /// beside it the files of arguments that it is given; then answers. What asks about the tools (output
-    /// `/dev/null`, preprocessing, versions) goes to the real one.
+    /// beside it the files of arguments that it is given; then answers. A command that cannot be recorded fails: a
+    /// build of which something is not known is of no use. What asks about the tools (output `/dev/null`,
+    /// preprocessing, versions) goes to the real one.
     ///
     /// Process numbers come round again in a long build, so the name of a record may be taken. It is `true` that
     /// tries it and not `:`, because a failed redirection of a special built-in ends the shell (POSIX, 2.8.1).
@@ -79,17 +85,17 @@ package struct BuildWatch: Sendable {
         #!/bin/sh
         real=\(BuildWatch.quoted(real))
         [ "$MOULT_WATCH" = off ] && exec "$real" "$@"
-        record=\(BuildWatch.quoted(records))/$$
+        record=\(BuildWatch.placeOfRecords)/$$
         set -C
-        while ! { true >"$record"; } 2>/dev/null; do record=$record.1; done
+        while ! { true >"$record"; } 2>/dev/null; do [ -e "$record" ] || exit 1; record=$record.1; done
         set +C
-        printf '%s\\0' \(name) "$PWD" "$@" >"$record"
+        printf '%s\\0' \(name) "$PWD" "$@" >"$record" || exit 1
 
         """
             + (kind == "mover"
                 ? BuildWatch.mover
                 : BuildWatch.argumentFiles(copy: copy)
-                    + (kind == "compiler" ? BuildWatch.compiler(empty: empty, copy: copy) : "exec \"$real\" \"$@\"\n"))
+                    + (kind == "compiler" ? BuildWatch.compiler(copy: copy) : "exec \"$real\" \"$@\"\n"))
     }
 
     /// Keeps the files of arguments that a command names, by the number of the argument: they may be gone later.
@@ -98,7 +104,7 @@ package struct BuildWatch: Sendable {
         number=0
         for argument in "$@"; do
           case $argument in
-            @?*) [ -f "${argument#@}" ] && \(quoted(copy)) "${argument#@}" "$record@$number" ;;
+            @?*) if [ -f "${argument#@}" ]; then \(quoted(copy)) "${argument#@}" "$record@$number" || exit 1; fi ;;
           esac
           number=$((number + 1))
         done
@@ -109,14 +115,14 @@ package struct BuildWatch: Sendable {
     /// A target that is a directory already is marked: the record does not show it otherwise.
     private static let mover = """
         for last in "$@"; do :; done
-        [ -d "$last" ] && printf '%s\\0' \(MoveCommand.directoryMark) >>"$record"
+        if [ -d "$last" ]; then printf '%s\\0' \(MoveCommand.directoryMark) >>"$record" || exit 1; fi
         exec "$real" "$@"
 
         """
 
-    private static func compiler(empty: String, copy: String) -> String {
+    private static func compiler(copy: String) -> String {
         """
-        [ "$MOULT_WATCH" = full ] && exec "$real" "$@" "-ffile-prefix-map=$MOULT_TREE=."
+        [ "$MOULT_WATCH" = full ] && exec "$real" "$@"
         out= deps= compile= source= auto= last=
         for argument in "$@"; do
           case $last in
@@ -139,7 +145,7 @@ package struct BuildWatch: Sendable {
           if [ -n "$auto" ] && [ -z "$deps" ]; then deps=${out%.*}.d; fi
           [ -n "$deps" ] && : >"$deps"
         fi
-        exec \(quoted(copy)) \(quoted(empty)) "${out:-a.out}"
+        exec \(quoted(copy)) \(empty) "${out:-a.out}"
 
         """
     }
@@ -149,6 +155,7 @@ package struct BuildWatch: Sendable {
 
     /// The recorded commands, oldest first, with the root of the tree replaced by a placeholder.
     ///
+    /// - Parameter tree: where the tree was seen in the sandbox.
     /// - Throws: `PreparationError`.
     func commands(tree: String) throws(PreparationError) -> [RecordedCommand] {
         var dated: [(date: Double, number: Int, command: RecordedCommand)] = []

@@ -8,14 +8,19 @@ import Subprocess
 
 /// A tool of the system, run to its end.
 struct Command: Sendable {
-    /// Name, looked up in PATH, or absolute path.
+    /// Name, looked up in the directories of `path`, or absolute path.
     var name: String
     /// Arguments.
     var arguments: [String]
-    /// Directory to run in; nil for the current one.
+    /// Directory to run in, inside the sandbox if there is one; nil for the current one.
     var directory: String?
-    /// Variables to set, or with nil to remove, on top of the process's own.
+    /// Variables to set, or with nil to remove, on top of the process's own; in a sandbox, on top of its own.
     var environment: [String: String?]
+    /// Where it is run; nil for this machine as it is.
+    var sandbox: Sandbox?
+
+    /// Directories of the system's tools: what else is on a user's PATH does not take part.
+    static let path = "/usr/sbin:/usr/bin:/sbin:/bin"
 
     /// What a tool left behind.
     struct Result: Sendable {
@@ -31,31 +36,47 @@ struct Command: Sendable {
     }
 
     init(
-        _ name: String, _ arguments: [String], in directory: String? = nil, environment: [String: String?] = [:]
+        _ name: String, _ arguments: [String], in directory: String? = nil, environment: [String: String?] = [:],
+        sandbox: Sandbox? = nil
     ) {
         self.name = name
         self.arguments = arguments
         self.directory = directory
         self.environment = environment
+        self.sandbox = sandbox
     }
 
     /// Runs it, whatever its exit status.
     ///
     /// - Throws: `PreparationError` with `systemFailed` if it cannot be started or says far too much.
     func result() async throws(PreparationError) -> Result {
-        // `env` changes the directory: so no path type of another library is needed here.
-        let prefix = directory.map { ["-C", $0, "--", name] }
         var updates: [Environment.Key: String?] = [
             // What tools say is read by us in some places: one language.
-            "LC_ALL": "C.UTF-8", "LANGUAGE": nil,
+            "LC_ALL": "C.UTF-8", "LANGUAGE": nil, "PATH": Command.path,
         ]
-        for (key, value) in environment { updates[Environment.Key(stringLiteral: key)] = .some(value) }
+        // What we start ends with us, however we end. The signal comes when the thread ends that started it, and
+        // the library starts everything from one thread that lives as long as the process (prctl(2)).
+        var words = ["--pdeathsig"]
+        var options = PlatformOptions()
+        if let sandbox {
+            // bwrap(1) alone is not enough: killed while it makes its namespaces it leaves a process behind that
+            // waits for it for ever. So a shell is told of our end, and ends all of its group, which that process
+            // has not left by then. In a group of their own: ours may hold the shell that called us.
+            options.processGroupID = 0
+            words += ["TERM", "--", "sh", "-c", "trap 'kill -KILL 0' TERM; \"$@\" & wait $!", "sh", "bwrap"]
+            words += sandbox.arguments(
+                running: name, arguments, in: directory, variables: environment.compactMapValues(\.self))
+        } else {
+            words += ["KILL", "--"]
+            for (key, value) in environment { updates[Environment.Key(stringLiteral: key)] = .some(value) }
+            // `env` changes the directory: so no path type of another library is needed here.
+            if let directory { words += ["env", "-C", directory, "--"] }
+            words += [name] + arguments
+        }
         do {
             let outcome = try await run(
-                prefix == nil && !name.hasPrefix("/") ? .name(name) : .name("env"),
-                arguments: Arguments((prefix ?? (name.hasPrefix("/") ? [name] : [])) + arguments),
-                environment: .inherit.updating(updates),
-                output: .bytes(limit: 64 << 20), error: .string(limit: 16 << 20))
+                .name("setpriv"), arguments: Arguments(words), environment: .inherit.updating(updates),
+                platformOptions: options, output: .bytes(limit: 64 << 20), error: .string(limit: 16 << 20))
             let status: Int
             if case .exited(let code) = outcome.terminationStatus { status = Int(code) } else { status = -1 }
             return Result(status: status, output: outcome.standardOutput, errors: outcome.standardError)
@@ -75,9 +96,9 @@ struct Command: Sendable {
     func succeed(or code: PreparationError.Code, _ purpose: String) async throws(PreparationError) -> [UInt8] {
         let result = try await result()
         guard result.status == 0 else {
-            throw PreparationError(
+            throw PreparationError.ofTool(
                 code, "\(purpose) failed ('\(name)' ended with \(result.status))",
-                details: Command.end(result.errors.isEmpty ? result.text : result.errors))
+                said: result.errors.isEmpty ? result.text : result.errors)
         }
         return result.output
     }

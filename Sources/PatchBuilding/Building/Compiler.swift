@@ -12,8 +12,7 @@ struct Compiler: Sendable, Equatable {
     ///
     /// - Throws: `PreparationError` with `missingBuildDependency`.
     static func ofMachine() async throws(PreparationError) -> Compiler {
-        let path = WatchedBuild.systemPath.joined(separator: ":")
-        let output = try await Command("env", ["-i", "PATH=" + path, "LC_ALL=C.UTF-8", "gcc", "--version"])
+        let output = try await Command("gcc", ["--version"], sandbox: Sandbox())
             .succeed(or: .missingBuildDependency, "asking gcc for its version")
         let line = String(decoding: output, as: UTF8.self).split(separator: "\n").first ?? ""
         return Compiler(version: line.firstIndex(of: "(").map { String(line[$0...]) } ?? String(line))
@@ -49,19 +48,23 @@ struct Compiler: Sendable, Equatable {
 
     /// Refuses if packages are not installed.
     ///
+    /// - Returns: `name=version` of each and of the compiler's own, sorted.
     /// - Throws: `PreparationError` with `missingBuildDependency`, naming them.
-    static func checkInstalled(_ packages: [String]) async throws(PreparationError) {
-        guard !packages.isEmpty else { return }
+    static func checkInstalled(_ packages: [String]) async throws(PreparationError) -> [String] {
+        let own = ["binutils", "gcc", "libc6-dev", "linux-libc-dev"]
         let result = try await Command(
-            "dpkg-query", ["--show", "--showformat=${db:Status-Status} ${Package}\\n", "--"] + packages
+            "dpkg-query",
+            ["--show", "--showformat=${db:Status-Status} ${Package}=${Version}\\n", "--"] + packages + own
         ).result()
-        let installed = Set(
-            result.text.split(separator: "\n").filter { $0.hasPrefix("installed ") }.map { String($0.dropFirst(10)) })
-        let missing = packages.filter { !installed.contains($0) }
+        let installed = result.text.split(separator: "\n").filter { $0.hasPrefix("installed ") }
+            .map { String($0.dropFirst(10)) }
+        let names = Set(installed.map { $0.prefix { $0 != "=" } })
+        let missing = packages.filter { !names.contains($0[...]) }
         guard missing.isEmpty else {
             let names = missing.joined(separator: " ")
             throw PreparationError(
                 .missingBuildDependency, "the build needs packages that are not installed: apt-get install \(names)")
         }
+        return Set(installed).sorted()
     }
 }

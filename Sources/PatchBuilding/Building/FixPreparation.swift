@@ -24,7 +24,7 @@ package enum FixPreparation {
     ) async throws -> PreparedFix {
         let target = try await open(recipe: recipe, build: build, cache: cache, mode: .survey, progress: progress)
         var meter = Meter(target.costs)
-        let fixed = try await fixedSources(of: target, cache: cache)
+        let (fixed, adaptation) = try await fixedSources(of: target, cache: cache)
         let touched = try await TouchedFiles(
             fixed.keys.sorted(), build: build, target: target,
             isPatch: { if case .patches = recipe.fix { true } else { false } }(), progress: progress)
@@ -33,24 +33,18 @@ package enum FixPreparation {
         let objects = touched.objects
         progress("building \(objects.count) affected object\(objects.count == 1 ? "" : "s") three times")
         let changes = try touched.changes(fixed, in: target.build.tree)
-        let rebuilt = try await ObjectBuilder(build: target.build, target: target.target)
+        let rebuilt = try await ObjectBuilder(build: target.build, target: target.target, cache: cache)
             .rebuild(objects, changes: changes)
         meter.finish("objects")
+        let packages = try await InstalledPackages.named(
+            build.dependencies,
+            owning: InstalledPackages.tools(for: objects.map(\.source)) + rebuilt.systemFiles)
+        meter.finish("tools")
         return PreparedFix(
-            recipe: recipe, offer: target.offer, shipped: target.shipped, rebuiltTarget: target.rebuiltTarget,
-            objects: rebuilt,
-            touchedHeaders: try touched.headers.sorted()
-                + touched.sources.filter { try changesTypes($0, fixed, target) },
-            unfollowed: touched.unfollowed, compiler: target.compiler, costs: meter.costs)
-    }
-
-    /// Whether the fix changes a type that a source defines for itself.
-    private static func changesTypes(
-        _ path: String, _ fixed: [String: [UInt8]], _ target: TargetBuild
-    ) throws(PreparationError) -> Bool {
-        let place = "\(target.build.tree)/\(path)"
-        guard let contents = fixed[path], Files.exists(place) else { return false }
-        return TypeDefinitions(try Files.read(place)).differ(from: TypeDefinitions(contents))
+            recipe: recipe, offer: target.offer, adaptation: adaptation, shipped: target.shipped,
+            rebuiltTarget: target.rebuiltTarget, objects: rebuilt.objects, touchedHeaders: touched.headers.sorted(),
+            unfollowed: touched.unfollowed, compiler: target.compiler, packages: packages, costs: meter.costs,
+            effect: FixEffect(build: target.build, objects: objects, changes: changes, cache: cache))
     }
 
     /// Fetches what the recipe names and prepares the distribution's build of the target, as far as a survey of
@@ -72,26 +66,28 @@ package enum FixPreparation {
                 .malformedRecipe, "the build recipe is for \(build.source) of \(build.suite), the fix is not")
         }
         var meter = Meter([])
+        try await Sandbox.check()
+        ScratchDirectory.sweep(cache)
         try Files.makeDirectory(cache.directory + "/mirror")
         let mirror = Mirror(cache: cache, suite: recipe.location.suite)
         let material = try await Acquisition(mirror: mirror, progress: progress).pick(recipe)
         progress("picked: " + material.offer.summary)
         var shipped: [UInt8] = []
         if let binary = material.binary {
-            shipped = try await withScratch(cache) { scratch in
+            shipped = try await ScratchDirectory.with(cache, "shipped") { scratch in
                 try await SourceTree.file(recipe.target.object, ofBinary: binary, scratch: scratch)
             }
         }
         let mode = material.binary == nil ? .full : mode
         meter.finish("fetch")
 
-        try await Compiler.checkInstalled(build.dependencies)
+        let packages = try await Compiler.checkInstalled(build.dependencies)
         let compiler = try await Compiler.ofMachine()
         try compiler.check(binary: shipped, named: recipe.target.object, expected: build.compiler)
         let used = (material.vulnerableUpstream + material.vulnerableDebian).map(Files.name)
         let watched = try await WatchedBuild.get(
             build, version: material.sourceVersion, mode: mode, omitting: recipe.rebuildWithout,
-            compiler: compiler.version,
+            tools: [compiler.version] + packages,
             sources: (material.vulnerableUpstream, material.vulnerableDebian),
             inputs: material.offer.inputs.filter { used.contains($0.name) }, cache: cache, progress: progress)
         let target = try TargetObjects(of: recipe.target, in: watched)
@@ -99,26 +95,38 @@ package enum FixPreparation {
         meter.finish(mode.rawValue)
         return TargetBuild(
             recipe: recipe, offer: material.offer, shipped: shipped, compiler: compiler.version, costs: meter.costs,
-            material: material, build: watched, target: target)
+            material: material, build: watched, target: target, cache: cache)
     }
 
-    /// The changed sources, with the line numbers of the vulnerable ones.
-    private static func fixedSources(of target: TargetBuild, cache: Cache) async throws -> [String: [UInt8]] {
-        try await withScratch(cache) { scratch in
-            let (contents, chosen) = try await rawSources(of: target, scratch: scratch)
+    /// The changed sources, with the line numbers of the vulnerable ones, and the author's patch if there is one.
+    private static func fixedSources(
+        of target: TargetBuild, cache: Cache
+    ) async throws -> ([String: [UInt8]], Offer.Input?) {
+        try await ScratchDirectory.with(cache, "fix") { scratch in
+            var (contents, chosen) = try await rawSources(of: target, scratch: scratch)
+            let old = { (path: String) throws(PreparationError) -> [UInt8]? in
+                let place = "\(target.build.tree)/\(path)"
+                return Files.exists(place) ? try Files.read(place) : nil
+            }
+            var input: Offer.Input?
+            if let adaptation = target.recipe.adaptation {
+                let adapted = try AdaptedSource(adaptation)
+                contents = try await adapted.apply(to: contents, choosing: chosen, old: old, scratch: scratch)
+                chosen = [:]
+                input = try await adapted.input(scratch: scratch)
+            }
             var fixed: [String: [UInt8]] = [:]
             for (path, new) in contents {
-                let place = "\(target.build.tree)/\(path)"
                 // A file that is new has no lines to keep the numbers of.
-                guard Files.exists(place) else {
+                guard let before = try old(path) else {
                     fixed[path] = new
                     continue
                 }
                 fixed[path] = try await fixedSource(
-                    path, old: try Files.read(place), new: new, chosen: chosen[path] ?? .all,
+                    path, old: before, new: new, chosen: chosen[path] ?? .all,
                     isReformatted: target.recipe.fix.isReformatted, scratch: scratch)
             }
-            return fixed
+            return (fixed, input)
         }
     }
 
@@ -154,9 +162,7 @@ package enum FixPreparation {
             } else {
                 _ = try await SourceTree.unpack(
                     upstream: material.fixedUpstream, debian: material.fixedDebian, into: tree)
-                var found: [String: [UInt8]] = [:]
-                for path in paths { found[path] = try Files.read("\(tree)/\(path)") }
-                contents = found
+                contents = try SourceTree.files(paths, in: tree, called: "\(target.offer.fixed)")
             }
             return (contents, Dictionary(uniqueKeysWithValues: files.map { ($0.path, $0.choice) }))
         case .patches(let names):
@@ -164,8 +170,9 @@ package enum FixPreparation {
             guard let tar = material.fixedDebian.first(where: { Files.name($0).contains(".debian.tar.") }) else {
                 throw PreparationError(.malformedPackage, "the fixed source has no debian/patches")
             }
-            try await Command("tar", ["--extract", "--no-same-owner", "--file", tar, "--directory", debian])
-                .succeed(or: .malformedPackage, "unpacking \(Files.name(tar))")
+            try await SourceTree.extract(tar, into: debian, strip: 0)
+            let paths = names.map { "debian/patches/" + $0 }
+            _ = try SourceTree.files(paths, in: debian, called: "\(target.offer.fixed)")
             var touched: [String] = []
             for name in names {
                 // What a patch brings along goes into no object; left out, it cannot be in the way either.
@@ -200,20 +207,6 @@ package enum FixPreparation {
         guard !parts.dropLast().contains(where: aside.contains) else { return false }
         return ![".md", ".txt", ".pod", ".rst", ".1", ".3", ".html"].contains { path.hasSuffix($0) }
             && !["CHANGES", "ChangeLog", "NEWS", "README"].contains(Files.name(path))
-    }
-
-    private static func withScratch<Result>(_ cache: Cache, _ body: (String) async throws -> Result) async throws
-        -> Result
-    {
-        let scratch = try Files.makeTemporary(in: cache.directory + "/scratch", "fix")
-        do {
-            let result = try await body(scratch)
-            try Files.remove(scratch)
-            return result
-        } catch {
-            try? Files.remove(scratch)
-            throw error
-        }
     }
 
     /// Notes how many processor seconds each step takes.

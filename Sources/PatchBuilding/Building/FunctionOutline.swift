@@ -48,9 +48,42 @@ extension SourceDiff {
     package func functionsOfHunks() -> [[String]] {
         let outlines = (FunctionOutline(old.flatMap(\.self)), FunctionOutline(new.flatMap(\.self)))
         return hunks.map { hunk in
-            let before = outlines.0.names(in: hunk.old)
-            return before + outlines.1.names(in: hunk.new).filter { !before.contains($0) }
+            var best: [String]?
+            for place in places(of: hunk) {
+                let before = outlines.0.names(in: place.old)
+                let names = before + outlines.1.names(in: place.new).filter { !before.contains($0) }
+                if names.count < best?.count ?? Int.max { best = names }
+            }
+            return best ?? []
         }
+    }
+
+    /// The places that give the same text: where lines were only put in, or only taken out, and equal ones stand
+    /// beside them, diff(1) has a choice, and may name a brace of the function before.
+    private func places(of hunk: Hunk) -> [Hunk] {
+        guard hunk.old.isEmpty != hunk.new.isEmpty else { return [hunk] }
+        let (lines, range) = hunk.old.isEmpty ? (new, hunk.new) : (old, hunk.old)
+        func moved(_ distance: Int) -> Hunk {
+            Hunk(
+                old: (hunk.old.lowerBound + distance)..<(hunk.old.upperBound + distance),
+                new: (hunk.new.lowerBound + distance)..<(hunk.new.upperBound + distance))
+        }
+        var places = [hunk]
+        var distance = 0
+        while hunk.old.lowerBound + distance > 0, hunk.new.lowerBound + distance > 0,
+            lines[range.lowerBound + distance - 1].elementsEqual(lines[range.upperBound + distance - 1])
+        {
+            distance -= 1
+            places.append(moved(distance))
+        }
+        distance = 0
+        while hunk.old.upperBound + distance < old.count, hunk.new.upperBound + distance < new.count,
+            lines[range.lowerBound + distance].elementsEqual(lines[range.upperBound + distance])
+        {
+            distance += 1
+            places.append(moved(distance))
+        }
+        return places
     }
 
     /// The numbers of the hunks that a recipe chooses, from 1; empty for all.

@@ -12,6 +12,7 @@ import FoundationEssentials
 struct HeaderDependencies: Sendable {
     let build: WatchedBuild
     let target: TargetObjects
+    let cache: Cache
     let progress: @Sendable (String) -> Void
 
     /// For each file the objects whose source it is, or that include it.
@@ -78,31 +79,44 @@ struct HeaderDependencies: Sendable {
             return known
         }
         progress("asking the preprocessor for the headers of \(target.objects.count) objects")
-        let found = try await Concurrent.map(target.objects) { object in
-            try await self.included(by: object)
+        let found = try await ScratchDirectory.with(cache, "included") { scratch in
+            try await self.included(scratch)
         }
         let result = Dictionary(uniqueKeysWithValues: zip(target.objects.map(\.output), found))
         try Files.write([UInt8](try JSONEncoder().encode(result)), to: file)
         return result
     }
 
-    private func included(by object: CompileCommand) async throws(PreparationError) -> Set<String> {
+    private func included(_ scratch: String) async throws(PreparationError) -> [Set<String>] {
+        let batch = CommandBatch(
+            sandbox: Sandbox().reading(build.tree, at: build.place), variables: build.variables, directory: scratch)
         // Assembly that is not preprocessed includes nothing, and GCC lists nothing for it.
-        if object.source.hasSuffix(".s") { return [object.source] }
-        let command = object.command.placed(in: build.tree)
-        let arguments = object.dependencyArguments.map {
-            $0.replacing(RecordedCommand.treeMark, with: build.tree)
+        let objects = target.objects.filter { !$0.source.hasSuffix(".s") }
+        let rules = try await batch.run(
+            objects.map { object in
+                let command = object.command.placed(in: build.place)
+                let arguments = object.dependencyArguments.map {
+                    $0.replacing(RecordedCommand.treeMark, with: build.place)
+                }
+                return CommandBatch.Step(
+                    purpose: "listing what \(object.source) includes", directory: command.directory,
+                    program: command.program, arguments: arguments)
+            })
+        var found: [String: Set<String>] = [:]
+        for (object, rule) in zip(objects, rules) {
+            found[object.output] = HeaderDependencies.files(
+                ofRule: String(decoding: rule, as: UTF8.self), command: object.command, tree: build.place)
         }
-        let output = try await Command(
-            "env", ["-i"] + WatchedBuild.environment(sourceDate: build.sourceDate) + [command.program] + arguments,
-            in: command.directory
-        ).succeed(or: .buildFailed, "listing what \(object.source) includes")
-        return HeaderDependencies.files(
-            ofRule: String(decoding: output, as: UTF8.self), command: object.command, tree: build.tree)
+        return target.objects.map { found[$0.output] ?? [$0.source] }
     }
 
     /// The files of the tree in a rule for make, as the preprocessor writes it.
     static func files(ofRule rule: String, command: RecordedCommand, tree: String) -> Set<String> {
+        Set(names(inRule: rule).compactMap { command.pathInTree($0.replacing(tree, with: RecordedCommand.treeMark)) })
+    }
+
+    /// All files in a rule for make, as they are written there.
+    static func names(inRule rule: String) -> [String] {
         guard let colon = rule.firstIndex(of: ":") else { return [] }
         var words: [String] = [""]
         var escaped = false
@@ -118,9 +132,6 @@ struct HeaderDependencies: Sendable {
                 words[words.count - 1].append(character)
             }
         }
-        return Set(
-            words.filter { !$0.isEmpty }.compactMap {
-                command.pathInTree($0.replacing(tree, with: RecordedCommand.treeMark))
-            })
+        return words.filter { !$0.isEmpty }
     }
 }

@@ -11,6 +11,12 @@ package struct SourceDiff: Sendable, Equatable {
         package var old: Range<Int>
         /// Indices of lines of the new text, from 0.
         package var new: Range<Int>
+
+        /// Makes it of its parts.
+        package init(old: Range<Int>, new: Range<Int>) {
+            self.old = old
+            self.new = new
+        }
     }
 
     /// The lines of the old text, each with the line feed that ends it.
@@ -69,6 +75,21 @@ package struct SourceDiff: Sendable, Equatable {
         self.old = old
         self.new = new
         self.hunks = hunks
+    }
+
+    /// The old text with some of the hunks put in place, all others left as they were.
+    ///
+    /// - Parameter chosen: which hunks, counted from 1; empty for all.
+    func text(choosing chosen: [Int]) -> [UInt8] {
+        var output: [UInt8] = []
+        var position = 0
+        for (index, hunk) in hunks.enumerated() where chosen.isEmpty || chosen.contains(index + 1) {
+            for line in old[position..<hunk.old.lowerBound] { output += line }
+            for line in new[hunk.new] { output += line }
+            position = hunk.old.upperBound
+        }
+        for line in old[position...] { output += line }
+        return output
     }
 
     /// `3,5` is lines 2..<5; where nothing is meant, `3` is the place after line 3.

@@ -7,6 +7,9 @@ import FoundationEssentials
 
 /// A source package, unpacked as dpkg-source does it, but without needing the `.dsc`.
 ///
+/// What was fetched is read in a sandbox: who can make tar(1) or patch(1) misbehave reaches the directory that is
+/// unpacked into, and nothing else.
+///
 /// Source: dpkg-source(1), "Format: 3.0 (quilt)".
 struct SourceTree: Sendable {
     /// Root of the tree.
@@ -55,10 +58,39 @@ struct SourceTree: Sendable {
         return SourceTree(root: root)
     }
 
-    private static func extract(_ tar: String, into root: String, strip: Int) async throws(PreparationError) {
-        try await Command(
-            "tar", ["--extract", "--no-same-owner", "--strip-components=\(strip)", "--file", tar, "--directory", root]
-        ).succeed(or: .malformedPackage, "unpacking \(Files.name(tar))")
+    /// Where a directory that is worked on, and a file that is read, are seen in the sandbox.
+    private static let work = Sandbox.own + "/work"
+    private static let input = Sandbox.own + "/input"
+
+    private static func sandbox(reading file: String, writing directory: String) -> Sandbox {
+        Sandbox().reading(file, at: "\(input)/\(Files.name(file))").writing(directory, at: work)
+    }
+
+    /// Unpacks a tarball into a directory that is there.
+    ///
+    /// - Parameters:
+    ///   - strip: how many parts of each name are left out.
+    ///   - patterns: which names; empty for all. `*` stands for what has no slash.
+    /// - Throws: `PreparationError` with `malformedPackage`.
+    static func extract(
+        _ tar: String, into root: String, strip: Int, only patterns: [String] = []
+    ) async throws(PreparationError) {
+        let result = try await unpacking(tar, into: root, strip: strip, only: patterns).result()
+        guard result.status == 0 else {
+            throw PreparationError.ofTool(
+                .malformedPackage, "unpacking \(Files.name(tar)) failed ('tar' ended with \(result.status))",
+                said: result.errors)
+        }
+    }
+
+    private static func unpacking(_ tar: String, into root: String, strip: Int, only patterns: [String]) -> Command {
+        let selection = patterns.isEmpty ? [] : ["--wildcards", "--no-wildcards-match-slash", "--"] + patterns
+        return Command(
+            "tar",
+            [
+                "--extract", "--no-same-owner", "--strip-components=\(strip)", "--file",
+                "\(input)/\(Files.name(tar))", "--directory", work,
+            ] + selection, sandbox: sandbox(reading: tar, writing: root))
     }
 
     private static func applySeries(_ root: String, omitting omitted: [String]) async throws(PreparationError) {
@@ -95,9 +127,9 @@ struct SourceTree: Sendable {
         try await Command(
             "patch",
             [
-                "-t", "-F", "0", "-N", "-p1", "-u", "-V", "never", "-E", "-s", "--no-backup-if-mismatch",
-                "--reject-file=-", "-i", patch,
-            ], in: root
+                "-t", "-F", "0", "-N", "-p1", "-u", "-V", "never", "-E", "--no-backup-if-mismatch",
+                "--reject-file=-", "-i", "\(input)/\(Files.name(patch))",
+            ], in: work, sandbox: sandbox(reading: patch, writing: root)
         ).succeed(or: .patchDoesNotApply, "applying \(Files.name(patch))")
     }
 
@@ -122,36 +154,65 @@ struct SourceTree: Sendable {
     /// Single files out of upstream's tarball.
     ///
     /// - Returns: their contents, by path.
-    /// - Throws: `PreparationError` with `malformedPackage` if one is not there.
+    /// - Throws: `PreparationError` with `notInSource`, naming all that are not there.
     static func files(
         _ paths: [String], ofUpstream upstream: [String], scratch: String
     ) async throws(PreparationError) -> [String: [UInt8]] {
         guard let main = upstream.first(where: { Files.name($0).contains(".orig.tar.") }) else {
             throw PreparationError(.malformedPackage, "there is no upstream tarball to take the fix from")
         }
-        try await Command(
-            "tar",
-            [
-                "--extract", "--no-same-owner", "--strip-components=1", "--file", main, "--directory", scratch,
-                "--wildcards", "--no-wildcards-match-slash", "--",
-            ] + paths.map { "*/" + $0 }
-        ).succeed(or: .malformedPackage, "taking the fixed files out of \(Files.name(main))")
+        let result = try await unpacking(main, into: scratch, strip: 1, only: paths.map { "*/" + $0 }).result()
+        // 2: also for a name that is not there, which is told below.
+        guard result.status == 0 || result.errors.contains("Not found in archive") else {
+            throw PreparationError.ofTool(
+                .malformedPackage, "taking the fixed files out of \(Files.name(main)) failed", said: result.errors)
+        }
+        return try files(paths, in: scratch, called: Files.name(main))
+    }
+
+    /// Single files of an unpacked tree.
+    ///
+    /// - Parameter name: what the tree is, for people.
+    /// - Returns: their contents, by path.
+    /// - Throws: `PreparationError` with `notInSource`, naming all that are not there.
+    static func files(
+        _ paths: [String], in root: String, called name: String
+    ) throws(PreparationError) -> [String: [UInt8]] {
+        // A link could lead out of the tree, to a file of this machine.
+        let missing = paths.filter { !Files.isRegular("\(root)/\($0)", below: root) }
+        guard missing.isEmpty else {
+            throw PreparationError(
+                .notInSource,
+                "\(name) has no \(missing.count == 1 ? "file" : "files") \(missing.joined(separator: ", "))")
+        }
         var contents: [String: [UInt8]] = [:]
-        for path in paths { contents[path] = try Files.read("\(scratch)/\(path)") }
+        for path in paths { contents[path] = try Files.read("\(root)/\(path)") }
         return contents
     }
 
-    /// One file out of a binary package.
+    /// One file out of a binary package. Nothing else is unpacked.
     ///
-    /// - Throws: `PreparationError` with `malformedPackage`.
+    /// - Throws: `PreparationError`: `notInPackage`, `malformedPackage`.
     static func file(_ path: String, ofBinary package: String, scratch: String) async throws(PreparationError)
         -> [UInt8]
     {
-        try await Command("dpkg-deb", ["--extract", package, scratch])
-            .succeed(or: .malformedPackage, "unpacking \(Files.name(package))")
-        guard let data = FileManager.default.contents(atPath: "\(scratch)/\(path)") else {
-            throw PreparationError(.malformedPackage, "\(Files.name(package)) has no file \(path)")
+        let name = "\(input)/\(Files.name(package))"
+        // The shell's status is that of the last command; an archive that is cut short fails in tar(1) too.
+        let result = try await Command(
+            "sh",
+            [
+                "-c", "dpkg-deb --fsys-tarfile \"$1\" | tar --extract --no-same-owner --directory \"$2\" -- \"$3\"",
+                "sh",
+                name, work, "./" + path,
+            ], sandbox: sandbox(reading: package, writing: scratch)
+        ).result()
+        if result.status != 0, !result.errors.contains("Not found in archive") {
+            throw PreparationError.ofTool(
+                .malformedPackage, "unpacking \(Files.name(package)) failed", said: result.errors)
         }
-        return [UInt8](data)
+        guard Files.isRegular("\(scratch)/\(path)", below: scratch) else {
+            throw PreparationError(.notInPackage, "\(Files.name(package)) has no file \(path)")
+        }
+        return try Files.read("\(scratch)/\(path)")
     }
 }

@@ -19,6 +19,7 @@ package struct TargetBuild: Sendable {
     let material: Acquisition.Material
     let build: WatchedBuild
     let target: TargetObjects
+    let cache: Cache
 
     /// Names of all objects that go into the target, in the order in which they are linked. Members of archives
     /// are among them whether or not the linker took them.
@@ -54,6 +55,7 @@ package struct TargetBuild: Sendable {
         -> [RebuiltObject]
     {
         let objects = target.objects.filter { names?.contains(target.name(of: $0)) ?? true }
-        return try await ObjectBuilder(build: build, target: target).rebuild(objects, changes: changes)
+        return try await ObjectBuilder(build: build, target: target, cache: cache)
+            .rebuild(objects, changes: changes).objects
     }
 }

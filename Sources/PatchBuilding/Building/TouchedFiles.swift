@@ -34,8 +34,9 @@ struct TouchedFiles: Sendable {
     ) async throws {
         let tree = target.build.tree
         let groups = paths.map { path in (path: path, places: build.places(of: path)) }
-        let going = try await HeaderDependencies(build: target.build, target: target.target, progress: progress)
-            .objects(touching: groups.map(\.places))
+        let going = try await HeaderDependencies(
+            build: target.build, target: target.target, cache: target.cache, progress: progress
+        ).objects(touching: groups.map(\.places))
         let isSource = Set(target.target.objects.map(\.source))
         var affected: Set<String> = []
         var (sources, headers, unfollowed): ([String], [String], [String]) = ([], [], [])

@@ -9,6 +9,9 @@ import FoundationEssentials
 struct WatchedBuild: Sendable {
     /// Directory in the cache that holds everything of it.
     let directory: String
+    /// Where the tree is seen in a sandbox: where the distribution built it. So what the build writes of its own
+    /// place, into headers, makefiles and programs, is what the distribution's wrote.
+    let place: String
     /// Every command, oldest first.
     let commands: [RecordedCommand]
     /// Seconds since 1970 of the source's newest changelog entry, for `SOURCE_DATE_EPOCH`.
@@ -23,28 +26,23 @@ struct WatchedBuild: Sendable {
         var sourceDate: String
     }
 
-    /// Directories of the system's tools: what else is on a user's PATH does not take part in a build.
-    static let systemPath = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+    /// Directories of the system's tools.
+    static let systemPath = Command.path.split(separator: ":").map(String.init)
 
-    /// The variables of every compiler that is run, and nothing else of the user's.
-    static func environment(sourceDate: String) -> [String] {
-        [
-            "PATH=" + systemPath.joined(separator: ":"), "HOME=/nonexistent", "LC_ALL=C.UTF-8",
-            "SOURCE_DATE_EPOCH=\(sourceDate)",
-        ]
-    }
+    /// The variables of every compiler that is run, beside those of the sandbox.
+    var variables: [String: String] { ["SOURCE_DATE_EPOCH": sourceDate] }
 
     /// The build of a source version, from the cache or made now.
     ///
-    /// It is made in a directory that gets its final name when everything is there: a build that was killed
-    /// leaves nothing that could be taken for one.
+    /// It is made in a directory that gets its final name when everything is there: a build that failed or was
+    /// killed leaves nothing that could be taken for one. What a failed build said is kept.
     ///
     /// - Parameters:
     ///   - recipe: how it is built.
     ///   - version: the source version.
     ///   - mode: watching only, or building too.
     ///   - omitted: patches of the distribution that are left out; another list makes another build.
-    ///   - compiler: the compiler's version; another one makes another build.
+    ///   - tools: the compiler's version and those of the packages that it needs; others make another build.
     ///   - sources: paths of upstream's and the distribution's files.
     ///   - inputs: the same files with digests.
     ///   - cache: the cache.
@@ -52,52 +50,60 @@ struct WatchedBuild: Sendable {
     /// - Throws: `PreparationError`.
     static func get(
         _ recipe: BuildRecipe, version: String, mode: BuildWatch.Mode, omitting omitted: [String] = [],
-        compiler: String,
+        tools: [String],
         sources: (upstream: [String], debian: [String]), inputs: [Offer.Input], cache: Cache,
         progress: @escaping @Sendable (String) -> Void
     ) async throws -> WatchedBuild {
         let parent = "\(cache.directory)/builds/\(recipe.suite)/\(recipe.source)/" + PackageVersion.pathPart(version)
-        var key = "\(layout)\n\(recipe.identity)\n\(compiler)\n\(inputs)"
+        var key = "\(layout)\n\(recipe.identity)\n\(tools)\n\(inputs)"
         // Their order has no say: they are left out of the distribution's series, which has its own.
         if !omitted.isEmpty { key += "\nwithout \(omitted.sorted())" }
         let directory = "\(parent)/\(mode.rawValue)-" + digest(key)
-        if let build = try load(directory) { return build }
+        let place = recipe.placed(version: version).buildPath
+        guard Sandbox.isFree(place) else {
+            throw PreparationError(
+                .malformedRecipe, "build.yaml of \(recipe.source): nothing can be built at the build-path \(place)")
+        }
+        if let build = try load(directory, place) { return build }
         // A full build tells all that a survey does.
-        if mode == .survey, let build = try load("\(parent)/\(BuildWatch.Mode.full.rawValue)-" + digest(key)) {
+        if mode == .survey, let build = try load("\(parent)/\(BuildWatch.Mode.full.rawValue)-" + digest(key), place) {
             return build
         }
         let part = "build-\(recipe.suite)-\(recipe.source)-\(mode.rawValue)"
         let lock = try await cache.lock(part, timeout: 3600)
         defer { lock.release() }
-        if let build = try load(directory) { return build }
-        for name in Files.names(parent) where name.hasPrefix("incoming-\(mode.rawValue).") {
-            // We hold the lock: what is there was left by a process that was killed.
-            try Files.remove("\(parent)/\(name)")
+        if let build = try load(directory, place) { return build }
+        let log = "\(cache.directory)/logs/\(recipe.source)-\(PackageVersion.pathPart(version))-\(mode.rawValue).log"
+        let incoming = try ScratchDirectory(in: cache, "build")
+        do {
+            try await make(
+                recipe.placed(version: version), version, mode, omitted, sources, in: incoming.path, log, progress)
+            try incoming.move(to: directory)
+        } catch {
+            incoming.remove()
+            throw error
         }
-        let incoming = try Files.makeTemporary(in: parent, "incoming-\(mode.rawValue)")
-        try await make(recipe, version, mode, omitted, sources, in: try Files.physical(incoming), progress)
-        try Files.remove(directory)
-        try Files.rename(incoming, to: directory)
-        guard let build = try load(directory) else {
+        guard let build = try load(directory, place) else {
             throw PreparationError(.systemFailed, "the finished build is not in the cache")
         }
         return build
     }
 
     /// Changes when what a directory holds changes.
-    private static let layout = 2
+    private static let layout = 3
 
-    private static func load(_ directory: String) throws(PreparationError) -> WatchedBuild? {
+    private static func load(_ directory: String, _ place: String) throws(PreparationError) -> WatchedBuild? {
         guard Files.exists(directory + "/commands.json") else { return nil }
         let bytes = try Files.read(directory + "/commands.json")
         guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)) else { return nil }
         return WatchedBuild(
-            directory: try Files.physical(directory), commands: record.commands, sourceDate: record.sourceDate)
+            directory: try Files.physical(directory), place: place, commands: record.commands,
+            sourceDate: record.sourceDate)
     }
 
     private static func make(
         _ recipe: BuildRecipe, _ version: String, _ mode: BuildWatch.Mode, _ omitted: [String],
-        _ sources: (upstream: [String], debian: [String]), in directory: String,
+        _ sources: (upstream: [String], debian: [String]), in directory: String, _ log: String,
         _ progress: @Sendable (String) -> Void
     ) async throws {
         let tree = directory + "/tree"
@@ -106,7 +112,6 @@ struct WatchedBuild: Sendable {
         _ = try await SourceTree.unpack(
             upstream: sources.upstream, debian: sources.debian, omitting: omitted, into: tree)
         let watch = try await BuildWatch.install(in: directory, path: systemPath)
-        let recipe = recipe.placed(version: version)
 
         progress(
             mode == .survey
@@ -114,26 +119,25 @@ struct WatchedBuild: Sendable {
                 : "building \(recipe.source) \(version) whole"
                     + (omitted.isEmpty ? "" : ", without \(omitted.count) of its patches"))
         let script = directory + "/build.sh"
-        try Files.write(shell(recipe, mode, watch, tree: tree), to: script)
-        let log = directory + "/build.log"
-        let result = try await Command(
-            "env",
-            [
-                "-i", "PATH=" + systemPath.joined(separator: ":"), "HOME=/nonexistent", "LC_ALL=C.UTF-8",
-                "sh", "-e", script,
-            ],
-            in: tree
-        ).result()
-        try Files.write(result.output + Array(result.errors.utf8), to: log)
+        try Files.write(shell(recipe, mode), to: script)
+        let place = Sandbox.own + "/build.sh"
+        let sandbox = watch.mounted(in: Sandbox().writing(tree, at: recipe.buildPath)).reading(script, at: place)
+        let result = try await Command("sh", ["-e", place], in: recipe.buildPath, sandbox: sandbox).result()
+        let said = result.output + Array(result.errors.utf8)
         guard result.status == 0 else {
-            let last = Command.end(result.errors.isEmpty ? result.text : result.errors)
-            throw PreparationError(
+            // Outside of what is thrown away; the disk may be full, which is no reason to say less.
+            try? Files.makeDirectory(Files.parent(log))
+            try? Files.write(said, to: log)
+            throw PreparationError.ofTool(
                 .buildFailed, "the build of \(recipe.source) \(version) ended with \(result.status) (log: \(log))",
-                details: last)
+                said: result.errors.isEmpty ? result.text : result.errors, writing: directory)
         }
-        let date = try await Command("dpkg-parsechangelog", ["-S", "Timestamp"], in: tree)
-            .succeed(or: .malformedPackage, "reading debian/changelog")
-        let commands = try watch.commands(tree: tree)
+        try Files.write(said, to: directory + "/build.log")
+        let date = try await Command(
+            "dpkg-parsechangelog", ["-S", "Timestamp"], in: recipe.buildPath,
+            sandbox: Sandbox().reading(tree, at: recipe.buildPath)
+        ).succeed(or: .malformedPackage, "reading debian/changelog")
+        let commands = try watch.commands(tree: recipe.buildPath)
         guard !commands.isEmpty else {
             throw PreparationError(.targetNotBuilt, "the build of \(recipe.source) \(version) compiled nothing")
         }
@@ -147,13 +151,11 @@ struct WatchedBuild: Sendable {
     /// The whole build as a script. `dpkg-buildflags` is asked as `debhelper` would, for the path that the
     /// distribution built at; in the form for makefiles, because that for shells loses the backslashes which a
     /// makefile's shell has to see.
-    private static func shell(_ recipe: BuildRecipe, _ mode: BuildWatch.Mode, _ watch: BuildWatch, tree: String)
-        -> String
-    {
+    private static func shell(_ recipe: BuildRecipe, _ mode: BuildWatch.Mode) -> String {
         let quoted = BuildWatch.quoted
         var lines = [
-            "export DEB_BUILD_PATH=" + quoted(recipe.buildPath.isEmpty ? tree : recipe.buildPath),
-            "export PATH=\(quoted(watch.programs)):\"$PATH\"",
+            "export DEB_BUILD_PATH=" + quoted(recipe.buildPath),
+            "export PATH=\(BuildWatch.placeOfPrograms):\"$PATH\"",
             "export MOULT_WATCH=off", "export MAKEFLAGS=-j\(ProcessInfo.processInfo.activeProcessorCount)",
             "SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -S Timestamp)", "export SOURCE_DATE_EPOCH",
         ]
@@ -165,7 +167,7 @@ struct WatchedBuild: Sendable {
             "$(dpkg-buildflags --export=make)", "FLAGS",
         ]
         func run(_ commands: [String], _ mode: BuildWatch.Mode?) {
-            for (name, value) in watch.environment(mode, tree: tree).sorted(by: { $0.key < $1.key }) {
+            for (name, value) in BuildWatch.environment(mode).sorted(by: { $0.key < $1.key }) {
                 lines.append("export \(name)=\(quoted(value))")
             }
             // Each in a shell of its own, from the root of the tree; a file of commands ends at the first failure.
@@ -198,7 +200,8 @@ extension BuildRecipe {
                 .replacing("{upstream}", with: PackageVersion.upstream(of: version))
         }
         var recipe = self
-        recipe.buildPath = place(buildPath)
+        // Where Debian's machines build.
+        recipe.buildPath = place(buildPath.isEmpty ? "/build/reproducible-path/{source}-{upstream}" : buildPath)
         recipe.environment = environment.mapValues(place)
         recipe.prepare = prepare.map(place)
         recipe.compile = compile.map(place)

@@ -25,6 +25,7 @@ struct ItemComparison {
         let before = pre.object.sections[first]
         let after = post.object.sections[second]
         guard before.size == after.size, before.isWritable == after.isWritable, before.type == after.type,
+            before.isConstantAfterRelocation == after.isConstantAfterRelocation,
             before.isCode == after.isCode, before.relocations.count == after.relocations.count,
             pre.object.contents(first).elementsEqual(post.object.contents(second)),
             // Code may rely on what data are aligned to, and the target's own stay where they are.

@@ -24,10 +24,12 @@ struct FunctionReferences {
 
     init(_ units: [RebuiltUnit], shipped: ShippedBinary) {
         self.units = units
-        // Nothing interposes what a program defines itself. The option shows in DW_AT_producer.
-        let option = "-fno-semantic-interposition"
+        // Nothing interposes what a program defines itself. The options show in DW_AT_producer, so without that
+        // nothing is known of them; -Ofast implies the other (GCC manual, "Optimize Options").
         isInterposable = units.map { unit in
-            shipped.soname != nil && !unit.plain.bytes.contains([UInt8](option.utf8))
+            let has = { (text: String) in unit.plain.bytes.contains([UInt8](text.utf8)) }
+            return shipped.soname != nil && !shipped.isExecutable && has("GNU C") && !has("-fno-semantic-interposition")
+                && !has("-Ofast")
         }
         for (number, unit) in units.enumerated() {
             for isPost in [false, true] {

@@ -9,6 +9,8 @@ package struct Reason: Sendable, Equatable {
     package enum Code: String, Sendable, CaseIterable {
         /// Several changed functions refer to each other: old and new must not be mixed on a stack.
         case functionsDependOnEachOther = "functions-depend-on-each-other"
+        /// The patch sets data of the target.
+        case dataFixups = "data-fixups"
         /// The contents of existing data changed (an initialiser, a table).
         case changedData = "changed-data"
         /// The fix adds data that is written at run time.
@@ -43,13 +45,17 @@ package struct Reason: Sendable, Equatable {
         case splitFunction = "split-function"
         /// A relocation type, section or instruction that is not understood.
         case notUnderstood = "not-understood"
+        /// A call that is answered by where the caller lies.
+        case callerAddress = "caller-address"
         /// Code that runs only at start or end.
         case startOrEndCode = "start-or-end-code"
         /// Functions or variables of one name that cannot be told apart with certainty.
         case ambiguousName = "ambiguous-name"
         /// The image would be larger than the applier accepts.
         case tooLarge = "too-large"
-        /// A header of the project is touched by the fix: structure layouts may have changed.
+        /// The layout of a type changed, or a variable has another type.
+        case changedLayout = "changed-layout"
+        /// A header of the project is touched by the fix, and there is no debug information to compare layouts by.
         case headerTouched = "header-touched"
         /// The fix touches a file that the build makes others of: a makefile, a template, a list of exports.
         case buildFileTouched = "build-file-touched"
@@ -57,6 +63,12 @@ package struct Reason: Sendable, Equatable {
         case notMatched = "not-matched"
         /// The shipped binary holds other strings or constants than the rebuilt object.
         case otherContents = "other-contents"
+        /// The fix changes nothing: only comments and white space differ.
+        case onlyComments = "only-comments"
+        /// The fix changes nothing: what differs is left out by the preprocessor.
+        case notCompiled = "not-compiled"
+        /// The fix changes nothing: the compiler makes the same of both sources.
+        case sameCode = "same-code"
     }
 
     /// What a reason allows.
@@ -77,18 +89,22 @@ package struct Reason: Sendable, Equatable {
     package var subject: String
     /// A sentence for a person.
     package var text: String
+    /// The rebuilt object that the subject belongs to; empty where the subject is no name of one object alone.
+    package var object: String
 
     /// Makes a reason.
-    package init(_ code: Code, _ subject: String, _ text: String) {
+    package init(_ code: Code, _ subject: String, _ text: String, object: String = "") {
         self.code = code
         self.subject = subject
         self.text = text
+        self.object = object
     }
 
     /// What the reason allows.
     package var weight: Weight {
         switch code {
-        case .functionsDependOnEachOther: .quiescent
+        // A function that is old may go on with what it has read of a datum.
+        case .functionsDependOnEachOther, .dataFixups: .quiescent
         case .unresolvedSymbol, .tooShort, .branchIntoEntry, .entryCrossesPage, .tooLarge, .notMatched: .impossible
         default: .review
         }

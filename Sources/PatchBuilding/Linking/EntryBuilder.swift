@@ -15,6 +15,11 @@ struct EntryBuilder {
         let name: String
         let unit: Int
         let function: Int
+        /// Where the function starts.
+        let start: Int
+        /// Its size in the shipped binary.
+        let size: Int
+        /// Where the jump goes: behind an `endbr64` at the start.
         let address: Int
         let expected: [UInt8]
         let masked: [MaskedRange]
@@ -35,8 +40,8 @@ struct EntryBuilder {
         self.placement = placement
     }
 
-    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
-        reasons.append(Reason(code, subject, text))
+    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String, object: String = "") {
+        reasons.append(Reason(code, subject, text, object: object))
     }
 
     /// Makes the draft of one changed function; nil with a reason where there is nothing to jump from.
@@ -50,12 +55,12 @@ struct EntryBuilder {
         if item.symbols.contains(where: { unit.diff.pre.object.symbols[$0].type == .indirectFunction }) {
             note(.indirectFunction, name, "\(name) chooses a function at start; what it chose is not called again.")
         }
-        guard let address = address(of: item, unit: unit) else {
+        guard var address = address(of: item, unit: unit) else {
             note(.notMatched, name, "\(name) of \(unit.name) was not found in the shipped binary.")
             return nil
         }
         guard let index = shipped.functionsByStart[address],
-            let expected = shipped.contents(address, count: shipped.functions[index].size).map({ [UInt8]($0) })
+            let entry = EntryBytes(shipped.functions[index], in: shipped)
         else {
             note(.assembler, name, "\(name) has no unwind rules in the shipped binary, so its end is not certain.")
             return nil
@@ -63,37 +68,61 @@ struct EntryBuilder {
         if shipped.functions[index].hasLanguageData {
             note(.exceptionHandling, name, "\(name) takes part in exception handling.")
         }
+        for number in item.symbols {
+            let symbol = unit.diff.pre.object.symbols[number]
+            guard !symbol.isLocal, !isUsed(symbol.baseName, at: address &+ symbol.value) else { continue }
+            note(
+                .notMatched, name,
+                "The target uses another definition of \(symbol.name) than that of \(unit.name), which the fix changes."
+            )
+        }
+        let start = address
+        address += entry.skipped
+        let expected = entry.bytes
         guard expected.count >= Entry.overwrittenSize else {
-            note(.tooShort, name, "\(name) has \(expected.count) bytes; a jump takes \(Entry.overwrittenSize).")
+            note(
+                .tooShort, name,
+                "\(name) has \(expected.count) bytes up to what follows it; a jump takes \(Entry.overwrittenSize).")
             return nil
         }
         if address & 0xfff > 0x1000 - Entry.overwrittenSize {
             note(.entryCrossesPage, name, "The first bytes of \(name) lie on two pages.")
         }
-        checkReferences(into: section, of: unit, name: name)
-        let decoded = decoder.decode(expected, at: UInt64(address))
-        if decoded.undecodable != nil {
+        checkReferences(into: section, of: unit, name: name, overwritten: entry.skipped + Entry.overwrittenSize)
+        let code = EntryCode(expected, at: UInt64(address), skipped: entry.skipped, decoder: &decoder)
+        if code.decoded.undecodable != nil {
             note(.notUnderstood, name, "\(name) holds bytes that are no instructions.")
             return nil
         }
-        let inside = decoded.jumps.filter { $0 == UInt64(address) }
-        if !inside.isEmpty {
+        if code.branchesToEntry {
             note(.branchIntoEntry, name, "\(name) jumps back to its own first byte.")
         }
-        if decoded.returns.contains(where: { $0 < Entry.overwrittenSize }) {
+        if code.returnsIntoEntry {
             note(.branchIntoEntry, name, "A call in \(name) returns into its first bytes.")
         }
-        let (prologue, relocation) = relocate(expected, decoded: decoded, address: address, name: name)
+        if case .failure(let error) = code.relocation, error.code == .branchIntoEntry {
+            note(.branchIntoEntry, name, "\(name): \(error.reason)")
+        }
         let masked = masked(address, count: expected.count)
         // A gate holds the first instructions as the file has them, not as the dynamic linker makes them.
-        let isWritten = masked.contains { Int($0.offset) < prologue.reduce(0) { $0 + Int($1) } }
+        let isWritten = masked.contains { Int($0.offset) < code.prologueSize }
         let frame = (try? shipped.frames.description(index: shipped.functions[index].descriptionIndex))
             .flatMap { try? shipped.frames.extracted($0) }
         return Draft(
-            name: name, unit: unitNumber, function: number, address: address, expected: expected,
-            masked: masked, prologue: prologue,
-            gate: isWritten ? nil : relocation.map { GateBuilder(prologue: $0, address: UInt64(address)) }, frame: frame
-        )
+            name: name, unit: unitNumber, function: number, start: start,
+            size: shipped.functions[index].size, address: address, expected: expected,
+            masked: masked, prologue: code.prologue,
+            gate: isWritten
+                ? nil : (try? code.relocation.get()).map { GateBuilder(prologue: $0, address: UInt64(address)) },
+            frame: frame)
+    }
+
+    /// Whether the target means an address by a name, as far as it says what it means: of weak definitions the linker
+    /// may have taken another.
+    private func isUsed(_ name: String, at address: Int) -> Bool {
+        if let value = placement.global(name)?.value, value != address { return false }
+        guard let exports = shipped.exports[name] else { return true }
+        return exports.contains { $0.address == address }
     }
 
     /// The address of a function in the plain object, where its size must be that of its unwind rules.
@@ -120,30 +149,11 @@ struct EntryBuilder {
         }
     }
 
-    private mutating func relocate(
-        _ expected: [UInt8], decoded: InstructionDecoder.Function, address: Int, name: String
-    ) -> ([UInt8], PrologueRelocation?) {
-        var lengths: [UInt8] = []
-        var covered = 0
-        for shape in decoded.shapes where covered < Entry.overwrittenSize {
-            lengths.append(shape.length)
-            covered += Int(shape.length)
-        }
-        do throws(MachineCodeError) {
-            let relocation = try PrologueRelocation(
-                function: expected, at: UInt64(address), shapes: decoded.shapes, branchDestinations: decoded.jumps)
-            return (lengths, relocation)
-        } catch {
-            if error.code == .branchIntoEntry {
-                note(.branchIntoEntry, name, "\(name): \(error.reason)")
-            }
-            return (lengths, nil)
-        }
-    }
-
     /// What leads into a function from outside of it (cold parts, jump tables, tables of labels) shows in the
     /// relocations of the object with sections, where every such reference is one.
-    private mutating func checkReferences(into section: Int, of unit: RebuiltUnit, name: String) {
+    private mutating func checkReferences(
+        into section: Int, of unit: RebuiltUnit, name: String, overwritten: Int
+    ) {
         let object = unit.diff.pre.object
         for item in unit.diff.pre.items {
             guard let item, item.section != section else { continue }
@@ -164,11 +174,13 @@ struct EntryBuilder {
                 // Jump tables and the function's own cold part lead into it; other code calls it.
                 let isOwn =
                     item.kind == .literal && relocation.type == .pc32 || SymbolStem.parentOfCold(item.name) == name
-                if (1..<Entry.overwrittenSize).contains(offset) || (offset == 0 && isOwn) {
+                if (1..<overwritten).contains(offset) || (offset == 0 && isOwn) {
                     note(.branchIntoEntry, name, "\(item.name) leads into the first bytes of \(name).")
                 }
                 if item.kind == .startOrEnd {
-                    note(.startOrEndCode, name, "\(name) runs only at the start or the end of the program.")
+                    note(
+                        .startOrEndCode, name, "\(name) runs only at the start or the end of the program.",
+                        object: unit.name)
                 }
                 if offset != 0, item.kind == .constant || item.kind == .variable {
                     note(.notUnderstood, name, "\(item.name) holds the address of a place inside \(name).")
@@ -178,7 +190,8 @@ struct EntryBuilder {
         if object.sections[section].name.hasPrefix(".text.startup")
             || object.sections[section].name.hasPrefix(".text.exit")
         {
-            note(.startOrEndCode, name, "\(name) runs only at the start or the end of the program.")
+            note(
+                .startOrEndCode, name, "\(name) runs only at the start or the end of the program.", object: unit.name)
         }
     }
 

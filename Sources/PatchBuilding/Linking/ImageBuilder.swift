@@ -18,6 +18,10 @@ struct ImageBuilder {
     private(set) var gates: [Gate?] = []
     private(set) var symbols: [Symbol] = []
 
+    /// What an image is aligned to in a process: it lies behind a header of a multiple of 64 bytes at the start of a page
+    /// (Documentation/patch-memory.md). GCC aligns tables of 32 bytes and more to 32.
+    static let alignment = 64
+
     /// Fills the space between functions: a breakpoint, which nothing runs into.
     private static let padding: UInt8 = 0xcc
 
@@ -29,6 +33,8 @@ struct ImageBuilder {
         let builder: GateBuilder?
         let frame: ExtractedFrame?
         let replacement: Int
+        /// Bytes at the start of the old function that the gate does not hold.
+        let skipped: Int
     }
 
     /// Unwind rules of a piece.
@@ -56,7 +62,10 @@ struct ImageBuilder {
         // The applier fills the first slot: the address of the transaction's state word.
         constants = [UInt8](repeating: 0, count: 8)
         for number in pieces.indices where !pieces[number].isCode {
-            Self.pad(&constants, to: pieces[number].alignment, with: 0)
+            // Offsets count from the image, whose constants begin at some multiple of 16.
+            while (image.constantsOffset + constants.count) % max(1, pieces[number].alignment) != 0 {
+                constants.append(0)
+            }
             pieces[number].offset = image.constantsOffset + constants.count
             constants += pieces[number].bytes
         }
@@ -116,8 +125,11 @@ struct ImageBuilder {
                     EHFrameWriter.StackStep(
                         offset: UInt32($0.offset), canonicalFrameAddressOffset: UInt32($0.canonicalFrameAddressOffset))
                 }
+                // What is skipped is `endbr64`, which changes no rule: the gate begins with those of the start.
                 let pairs = builder.places.map {
-                    EHFrameWriter.Place(original: UInt32($0.original), copy: UInt32($0.relocated))
+                    EHFrameWriter.Place(
+                        original: UInt32($0.original == 0 ? 0 : $0.original + request.skipped),
+                        copy: UInt32($0.relocated))
                 }
                 try unwind.addGate(
                     at: UInt32(place), size: UInt32(builder.bytes.count), steps: steps, places: pairs,

@@ -29,30 +29,28 @@ struct InstructionDecoder {
     /// Decodes all bytes from the first to the last.
     mutating func decode(_ bytes: [UInt8], at address: UInt64) -> Function {
         var function = Function()
-        var offset = 0
-        while offset < bytes.count {
-            var instruction = ZydisDecodedInstruction()
-            let status = bytes.withUnsafeBytes { buffer in
-                ZydisDecoderDecodeInstruction(
-                    &decoder, nil, buffer.baseAddress.map { $0 + offset }, buffer.count - offset, &instruction)
+        var instruction = ZydisDecodedInstruction()
+        // Whole libraries are decoded in tests: the buffer is taken once, and the large struct is used again.
+        bytes.withUnsafeBytes { buffer in
+            guard let base = buffer.baseAddress else { return }
+            var offset = 0
+            while offset < buffer.count {
+                let status = ZydisDecoderDecodeInstruction(
+                    &decoder, nil, base + offset, buffer.count - offset, &instruction)
+                // ZYAN_SUCCESS: the top bit tells a failure.
+                guard status & 0x8000_0000 == 0, instruction.length > 0 else {
+                    function.undecodable = offset
+                    return
+                }
+                function.shapes.append(InstructionShape(length: instruction.length, field: Self.field(instruction)))
+                offset += Int(instruction.length)
+                if instruction.mnemonic == ZYDIS_MNEMONIC_CALL {
+                    function.returns.append(offset)
+                } else if instruction.raw.imm.0.is_relative != 0 {
+                    let end = address &+ UInt64(offset)
+                    function.jumps.append(end &+ UInt64(bitPattern: instruction.raw.imm.0.value.s))
+                }
             }
-            // ZYAN_SUCCESS: the top bit tells a failure.
-            guard status & 0x8000_0000 == 0, instruction.length > 0 else {
-                function.undecodable = offset
-                return function
-            }
-            let field = Self.field(instruction)
-            function.shapes.append(InstructionShape(length: instruction.length, field: field))
-            switch field {
-            case .relativeBranch8(let kind), .relativeBranch32(let kind):
-                guard kind != .call else { break }
-                let end = address &+ UInt64(offset) &+ UInt64(instruction.length)
-                function.jumps.append(end &+ UInt64(bitPattern: instruction.raw.imm.0.value.s))
-            default:
-                break
-            }
-            offset += Int(instruction.length)
-            if instruction.mnemonic == ZYDIS_MNEMONIC_CALL { function.returns.append(offset) }
         }
         return function
     }
@@ -65,6 +63,7 @@ struct InstructionDecoder {
             }
             return branch(instruction, kind)
         }
+        if instruction.mnemonic == ZYDIS_MNEMONIC_CALL { return .indirectCall }
         guard instruction.attributes & ZYDIS_ATTRIB_IS_RELATIVE != 0 else { return .none }
         // [rip + displacement]: ModRM.mod 0, rm 5 (Intel SDM volume 2, section 2.2.1.6). With a shorter
         // address size it is eip, which nothing emits.
@@ -77,7 +76,12 @@ struct InstructionDecoder {
     private static func branch(
         _ instruction: ZydisDecodedInstruction, _ kind: InstructionShape.BranchKind
     ) -> InstructionShape.Field {
-        switch instruction.raw.imm.0.size {
+        // With this prefix and no REX.W a near branch has 16 bits of displacement on processors of AMD and 32
+        // on those of Intel (AMD64 APM volume 3 and Intel SDM volume 2, JMP): not even the length is the same.
+        if instruction.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE != 0, instruction.raw.rex.W == 0 {
+            return .unsupported
+        }
+        return switch instruction.raw.imm.0.size {
         case 8: .relativeBranch8(kind)
         case 32: .relativeBranch32(kind)
         default: .unsupported

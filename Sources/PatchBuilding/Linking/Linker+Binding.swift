@@ -37,9 +37,7 @@ extension Linker {
                 Piece.Field(offset: relocation.offset, kind: .absolute64, destination: destination, addend: addend))
         case .gotPCRelative, .gotPCRelativeRelaxable, .gotPCRelativeRelaxableREX:
             bindSlot(relocation, in: piece, unit: number, section: section, owner: owner)
-        case .tlsGeneralDynamic, .tlsLocalDynamic, .threadLocalOffset32, .threadLocalOffset64,
-            .gotThreadPointerOffset, .threadPointerOffset32, .threadPointerOffset64, .gotPC32TLSDescriptor,
-            .tlsDescriptorCall, .threadLocalModule:
+        case .threadLocalOffset64, .threadPointerOffset64, .threadLocalModule:
             note(
                 .threadLocalStorage, owner,
                 "\(owner) uses the thread-local variable \(object.symbols[relocation.symbol].name).")
@@ -105,8 +103,8 @@ extension Linker {
                 if use == .address, !isLiteral || offset == 0 {
                     note(
                         .newFunctionAddress, item.name,
-                        "\(owner) takes the address of the new function \(item.name), which may be kept longer than the patch."
-                    )
+                        "\(owner) takes the address of the new function \(item.name), which may be kept longer than the patch.",
+                        object: unit.name)
                 }
                 return .piece(piece(unit: number, section: target), offset: 0)
             }
@@ -126,11 +124,11 @@ extension Linker {
             if !section.relocations.isEmpty || section.isWritable {
                 note(
                     .newDataWithAddresses, item.name,
-                    "\(owner) uses \(item.name), a new constant that holds addresses.")
+                    "\(owner) uses \(item.name), a new constant that holds addresses.", object: unit.name)
             } else if item.isGlobal {
                 note(
-                    .newDataWithAddresses, item.name, "\(owner) uses \(item.name), new data that other objects can see."
-                )
+                    .newDataWithAddresses, item.name,
+                    "\(owner) uses \(item.name), new data that other objects can see.", object: unit.name)
             }
             return .piece(piece(unit: number, section: target), offset: 0)
         case .variable where unit.diff.origin[target] < 0:
@@ -140,6 +138,9 @@ extension Linker {
             note(.threadLocalStorage, owner, "\(owner) uses the thread-local variable \(item.name).")
             return nil
         case .constant, .variable:
+            if changedData.usesNewContents(of: item, unit: number, at: offset) {
+                return .piece(piece(unit: number, section: target), offset: 0)
+            }
             return existing(item, unit: number, owner: owner)
         case .merged, .startOrEnd, .exceptionTable:
             note(.notUnderstood, owner, "\(owner) refers to the section \(item.name).")
@@ -198,13 +199,27 @@ extension Linker {
         let bytes = [UInt8](literal.bytes)
         if literal.distance == 0, let address = unit.literals[bytes] { return (.target(address), reference.addend) }
         let alignment = object.sections[section].alignment
-        if alignment > 16 {
+        if alignment > ImageBuilder.alignment {
             note(
                 .notUnderstood, owner,
-                "\(owner) uses a constant that is aligned to \(alignment) bytes, an image only to 16.")
+                "\(owner) uses a constant that is aligned to \(alignment) bytes, an image only to \(ImageBuilder.alignment)."
+            )
         }
-        let piece = literalPiece(bytes, alignment: min(16, alignment))
+        let piece = literalPiece(bytes, alignment: min(ImageBuilder.alignment, alignment))
         return (.piece(piece, offset: literal.distance), reference.addend)
+    }
+
+    /// Functions of the dynamic linker that look at their return address (`RTLD_NEXT`, `RTLD_DEFAULT`, the search
+    /// path and the name space of the caller).
+    private static let askingForCaller: Set<String> = ["dlopen", "dlmopen", "dlsym", "dlvsym"]
+
+    /// Notes a use of one of them.
+    mutating func noteCaller(_ symbol: ObjectSymbol, owner: String) {
+        guard symbol.section == nil, Self.askingForCaller.contains(symbol.baseName) else { return }
+        note(
+            .callerAddress, owner,
+            "\(owner) calls \(symbol.baseName), which answers by the object that its caller lies in; patch memory is none."
+        )
     }
 
     /// A symbol that other objects see or define.
@@ -214,6 +229,7 @@ extension Linker {
             note(.newWritableData, name, "\(owner) uses the common block \(name).")
             return nil
         }
+        noteCaller(symbol, owner: owner)
         let function = globalFunctions[name]
         let isAdded = function.map { units[$0.unit].addedSections[$0.section] != nil } ?? false
         switch use {
@@ -239,6 +255,7 @@ extension Linker {
                 return .piece(piece(unit: function.unit, section: function.section), offset: 0)
             }
             if let address = resolver.address(name) {
+                changedData.noteUse(ofGlobal: name)
                 targetNames[address] = name
                 return .target(address)
             }

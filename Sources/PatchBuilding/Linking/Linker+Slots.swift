@@ -13,7 +13,9 @@ extension Linker {
         let unit = units[number]
         let symbol = unit.diff.post.object.symbols[relocation.symbol]
         pieces[piece].clear(relocation.offset, count: 4)
+        noteCaller(symbol, owner: owner)
         if !symbol.isLocal, globalAdded(symbol.baseName) == nil, let slot = resolver.slot(symbol.baseName) {
+            changedData.noteUse(ofGlobal: symbol.baseName)
             targetNames[slot] = symbol.baseName + "@got"
             pieces[piece].fields.append(
                 Piece.Field(
@@ -27,7 +29,7 @@ extension Linker {
             destination = local(
                 item, unit: number, use: .address, offset: symbol.value, isLiteral: false, owner: owner
             )?.moved(by: symbol.value)
-        } else if resolver.isExported(symbol.baseName) {
+        } else if resolver.isInterposable(symbol.baseName) {
             note(
                 .unresolvedSymbol, symbol.baseName,
                 "\(owner) takes the address of \(symbol.baseName), which another object may replace and for which the target has no GOT slot."

@@ -20,6 +20,8 @@ struct Linker {
     let globalFunctions: [String: (unit: Int, section: Int)]
 
     private(set) var reasons: [Reason] = []
+    /// What the author says about changed data, and what is wrong with that.
+    var changedData: ChangedData
     var pieces: [Piece] = []
     private var numbers: [Piece.Key: Int] = [:]
     /// Added functions that are used, as sections by unit.
@@ -27,10 +29,14 @@ struct Linker {
     /// Names for addresses of the target that are referred to.
     var targetNames: [Int: String] = [:]
 
-    init(shipped: ShippedBinary, linkage: LinkageTable, placement: Placement, units: [RebuiltUnit]) {
+    init(
+        shipped: ShippedBinary, linkage: LinkageTable, placement: Placement, units: [RebuiltUnit],
+        waivers: [Waiver] = []
+    ) {
         self.shipped = shipped
         self.placement = placement
         self.units = units
+        changedData = ChangedData(units, waivers: waivers)
         resolver = SymbolResolver(shipped: shipped, linkage: linkage, placement: placement)
         var functions: [String: (unit: Int, section: Int)] = [:]
         for (number, unit) in units.enumerated() {
@@ -45,8 +51,8 @@ struct Linker {
     }
 
     /// Notes a reason, once.
-    mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
-        let reason = Reason(code, subject, text)
+    mutating func note(_ code: Reason.Code, _ subject: String, _ text: String, object: String = "") {
+        let reason = Reason(code, subject, text, object: object)
         if !reasons.contains(reason) { reasons.append(reason) }
     }
 
@@ -60,18 +66,28 @@ struct Linker {
         let header = object.sections[section]
         let item = units[number].diff.post.items[section]
         var alignment = header.isCode ? 16 : header.alignment
-        if alignment > 16 {
+        if alignment > ImageBuilder.alignment {
             note(
                 .notUnderstood, item?.name ?? header.name,
-                "\(item?.name ?? header.name) is aligned to \(alignment) bytes, an image only to 16.")
-            alignment = 16
+                "\(item?.name ?? header.name) is aligned to \(alignment) bytes, an image only to \(ImageBuilder.alignment)."
+            )
+            alignment = ImageBuilder.alignment
         }
         if units[number].addedSections[section] != nil { usedFunctions.insert(key) }
         let piece = append(
             Piece(
                 key: key, isCode: header.isCode, alignment: alignment, bytes: [UInt8](object.contents(section)),
                 name: item?.symbols.isEmpty ?? true ? "" : item?.name ?? ""))
-        for relocation in header.relocations { bind(relocation, in: piece, unit: number, section: section) }
+        var replacedCall: Int?
+        for relocation in header.relocations {
+            if let call = replacedCall, relocation.offset == call {
+                replacedCall = nil
+            } else if ThreadLocalSequence.extent(of: relocation.type) != nil {
+                replacedCall = bindThreadLocal(relocation, in: piece, unit: number, section: section)
+            } else {
+                bind(relocation, in: piece, unit: number, section: section)
+            }
+        }
         return piece
     }
 

@@ -30,17 +30,40 @@ package struct Outcome: Sendable {
         }
     }
 
+    /// A waiver and the reasons that it answers for.
+    package struct Waived: Sendable, Equatable {
+        /// What the author says.
+        package var waiver: Waiver
+        /// What hinders no more because of it.
+        package var reasons: [Reason]
+
+        /// Makes it of its parts.
+        package init(waiver: Waiver, reasons: [Reason]) {
+            self.waiver = waiver
+            self.reasons = reasons
+        }
+    }
+
     /// The verdict and the reasons for it.
     package var judgement: Judgement
     /// The functions concerned, sorted by object and name.
     package var functions: [Function]
+    /// What the fix changes in the layouts of types, sorted by kind, name and object. Each is a reason too.
+    package var layoutChanges: [LayoutChange]
     /// The live patch; nil unless the judgement is automatic or quiescent.
     package var patch: Patch?
+    /// The reasons that the author answers for, in the recipe's order.
+    package var waived: [Waived]
 
     /// Makes an outcome of its parts.
-    package init(judgement: Judgement, functions: [Function], patch: Patch?) {
+    package init(
+        judgement: Judgement, functions: [Function], patch: Patch?, layoutChanges: [LayoutChange] = [],
+        waived: [Waived] = []
+    ) {
         self.judgement = judgement
         self.functions = functions
         self.patch = patch
+        self.layoutChanges = layoutChanges
+        self.waived = waived
     }
 }

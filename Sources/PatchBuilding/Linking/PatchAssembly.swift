@@ -21,8 +21,8 @@ struct PatchAssembly {
         self.units = units
     }
 
-    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String) {
-        note([Reason(code, subject, text)])
+    private mutating func note(_ code: Reason.Code, _ subject: String, _ text: String, object: String = "") {
+        note([Reason(code, subject, text, object: object)])
     }
 
     private mutating func note(_ more: [Reason]) {
@@ -31,51 +31,62 @@ struct PatchAssembly {
 
     /// Judges and, where the judgement allows it, builds.
     mutating func outcome(
-        description: PatchDescription, touchedHeaders: [String], aside: [Reason]
+        description: PatchDescription, touchedHeaders: [String], aside: [Reason], waivers: [Waiver],
+        fixUps requests: [RequestedFixUp]
     ) throws(PatchBuildingError) -> Outcome {
         note(aside)
-        for header in touchedHeaders.sorted() {
-            note(.headerTouched, header, "The fix touches \(header): layouts of structures may have changed.")
-        }
+        var layouts = LayoutJudge()
+        for unit in units { layouts.judge(unit.diff, object: unit.name) }
+        note(layouts.reasons(touchedHeaders: touchedHeaders))
         var judge = DiffJudge()
         for unit in units {
             judge.judge(unit.diff, object: unit.name)
+            judge.judgeNewNames(unit.diff, object: unit.name, files: placement.files)
             judge.judge(placement.objects[unit.index])
         }
         note(judge.reasons)
         for contradiction in placement.contradictions {
             note(.notMatched, "", "Rebuilt objects contradict each other: \(contradiction).")
         }
-        let (drafts, roots) = draftEntries()
+        let (drafts, roots) = try draftEntries()
+        let fixUps = try draftFixUps(requests, entries: drafts)
         note(linker.reasons)
         let frames = try collectFrames()
-        judgeConsistency(drafts)
+        judgeConsistency(drafts, fixUps)
+        // Only now every reason is known, and whatever a waiver was for has been linked.
+        let sorted = try WaivedReasons(reasons, waivers: waivers)
+        if let fault = linker.changedData.faults.first { throw fault }
+        reasons = sorted.remaining
 
         var functions = report(drafts)
         functions.sort { ($0.object, $0.name, $0.address ?? 0) < ($1.object, $1.name, $1.address ?? 0) }
+        func outcome(_ judgement: Judgement, _ patch: Patch? = nil) -> Outcome {
+            Outcome(
+                judgement: judgement, functions: functions, patch: patch, layoutChanges: layouts.changes,
+                waived: sorted.waived)
+        }
         if drafts.isEmpty, reasons.isEmpty {
-            // Only additions that nothing of the target uses.
-            return Outcome(judgement: .empty, functions: functions, patch: nil)
+            // Only additions that nothing of the target uses, and what the author waives.
+            return outcome(.empty)
         }
-        guard Judgement(reasons).isApplicable else {
-            return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
-        }
-        let patch = try build(drafts, roots: roots, frames: frames, description: description)
-        let largest = LivePatchFactory.largestImage(entries: drafts.count)
+        guard Judgement(reasons).isApplicable else { return outcome(Judgement(reasons)) }
+        var patch = try build(drafts, roots: roots, fixUps: fixUps, frames: frames, description: description)
+        patch.provenance.waivers = sorted.waived.map(\.record)
+        let largest = LivePatchFactory.largestImage(entries: drafts.count, fixUps: fixUps.count)
         if patch.image.size > largest {
             note(
                 .tooLarge, "",
                 "The image has \(patch.image.size) bytes; at most \(largest) fit with its header."
             )
-            return Outcome(judgement: Judgement(reasons), functions: functions, patch: nil)
+            return outcome(Judgement(reasons))
         }
-        return Outcome(judgement: Judgement(reasons), functions: functions, patch: patch)
+        return outcome(Judgement(reasons), patch)
     }
 
     // MARK: - Entries
 
     /// Drafts of all entries, sorted by address, and for each the piece that replaces it.
-    private mutating func draftEntries() -> ([EntryBuilder.Draft], [Int]) {
+    private mutating func draftEntries() throws(PatchBuildingError) -> ([EntryBuilder.Draft], [Int]) {
         var builder = EntryBuilder(shipped: shipped, placement: placement)
         var drafts: [EntryBuilder.Draft] = []
         for (number, unit) in units.enumerated() {
@@ -84,6 +95,14 @@ struct PatchAssembly {
             }
         }
         note(builder.reasons)
+        if builder.reasons.contains(where: { $0.code == .notMatched }) {
+            let report = MismatchReport(shipped)
+            for unit in units {
+                for sentence in try report.sentences(unit.plain, placement.objects[unit.index]) {
+                    note(.notMatched, unit.name, sentence + ".")
+                }
+            }
+        }
         drafts.sort { ($0.address, $0.name) < ($1.address, $1.name) }
         for (first, second) in zip(drafts, drafts.dropFirst())
         where second.address < first.address + first.expected.count {
@@ -91,6 +110,7 @@ struct PatchAssembly {
                 .notMatched, second.name,
                 "\(first.name) and \(second.name) lie at the same place of the shipped binary.")
         }
+        noteFolded(drafts)
         var roots: [Int] = []
         for draft in drafts {
             let sections = units[draft.unit].diff.changed[draft.function].post
@@ -102,12 +122,50 @@ struct PatchAssembly {
         return (drafts, roots)
     }
 
+    /// Notes entries at which another function lies too, which linkers make of equal ones (`--icf`).
+    private mutating func noteFolded(_ drafts: [EntryBuilder.Draft]) {
+        for draft in drafts {
+            for object in placement.objects {
+                for code in object.code
+                where code.occupiedPlaces.contains(where: { $0 <= draft.start && draft.start < $0 + code.size }) {
+                    note(
+                        .ambiguousName, draft.name,
+                        "\(draft.name) may be one with \(code.name) of \(object.name), which would be replaced with it."
+                    )
+                }
+            }
+        }
+    }
+
+    /// What the author sets, with the pieces of new functions whose addresses are set.
+    private mutating func draftFixUps(
+        _ requests: [RequestedFixUp], entries: [EntryBuilder.Draft]
+    ) throws(PatchBuildingError) -> [FixUpBuilder.Draft] {
+        let builder = FixUpBuilder(shipped: shipped, placement: placement, units: units)
+        var drafts: [FixUpBuilder.Draft] = []
+        for request in requests {
+            guard !entries.isEmpty else {
+                throw request.fault("no function changes, and a patch of data alone cannot be applied")
+            }
+            let draft = try builder.draft(request, linker: &linker)
+            let end = draft.address + request.size.count
+            guard !drafts.contains(where: { $0.address < end && draft.address < $0.address + $0.request.size.count })
+            else { throw request.fault("it is set twice") }
+            drafts.append(draft)
+        }
+        return drafts
+    }
+
     /// Unwind rules of all functions that go into the image.
     private mutating func collectFrames() throws(PatchBuildingError) -> [ImageBuilder.PieceFrame] {
         var result: [ImageBuilder.PieceFrame] = []
+        var passages = units.map { ExceptionPassage($0.diff.post) }
         for (number, piece) in linker.pieces.enumerated() {
             guard case .section(let unitNumber, let section) = piece.key, piece.isCode else { continue }
             let unit = units[unitNumber]
+            if passages[unitNumber].mayPass(section) {
+                note(.exceptionHandling, piece.name, "An exception may pass through \(piece.name) to its callers.")
+            }
             let ranges = unit.functionRanges[section]
             guard ranges.count == 1, ranges[0].start == 0, ranges[0].size == piece.bytes.count, let table = unit.frames
             else {
@@ -130,14 +188,25 @@ struct PatchAssembly {
 
     // MARK: - Consistency
 
-    private mutating func judgeConsistency(_ drafts: [EntryBuilder.Draft]) {
+    private mutating func judgeConsistency(_ drafts: [EntryBuilder.Draft], _ fixUps: [FixUpBuilder.Draft]) {
         let changed = units.reduce(0) { $0 + $1.diff.changed.count }
-        guard changed > 1, let (from, to) = FunctionReferences(units, shipped: shipped).first() else { return }
-        note(
-            .functionsDependOnEachOther, from,
-            "\(from) and \(to) are both changed and refer to each other: they have to switch while none of them runs.")
+        var isQuiescent = !fixUps.isEmpty
+        if isQuiescent {
+            let names = fixUps.map(\.request.name).joined(separator: ", ")
+            note(
+                .dataFixups, "",
+                "The patch sets data (\(names)): no old function may go on with what it has read of them.")
+        }
+        if changed > 1, let (from, to) = FunctionReferences(units, shipped: shipped).first() {
+            note(
+                .functionsDependOnEachOther, from,
+                "\(from) and \(to) are both changed and refer to each other: they have to switch while none of them runs."
+            )
+            isQuiescent = true
+        }
+        guard isQuiescent else { return }
         for draft in drafts {
-            if draft.gate == nil {
+            if draft.gate == nil, changed > 1 {
                 note(
                     .prologueNotRelocatable, draft.name,
                     "The first instructions of \(draft.name) cannot be moved, so several functions cannot switch at once."
@@ -146,7 +215,8 @@ struct PatchAssembly {
             if units[draft.unit].diff.changed[draft.function].pre.count > 1 {
                 note(
                     .splitFunction, draft.name,
-                    "A part of \(draft.name) lies apart from it, where running code is not looked for.")
+                    "A part of \(draft.name) lies apart from it, where running code is not looked for.",
+                    object: units[draft.unit].name)
             }
         }
     }
@@ -154,11 +224,14 @@ struct PatchAssembly {
     // MARK: - Building
 
     private mutating func build(
-        _ drafts: [EntryBuilder.Draft], roots: [Int], frames: [ImageBuilder.PieceFrame], description: PatchDescription
+        _ drafts: [EntryBuilder.Draft], roots: [Int], fixUps: [FixUpBuilder.Draft], frames: [ImageBuilder.PieceFrame],
+        description: PatchDescription
     ) throws(PatchBuildingError) -> Patch {
         var builder = ImageBuilder(pieces: linker.pieces)
         let requests = zip(drafts, roots).map { draft, root in
-            ImageBuilder.GateRequest(name: draft.name, builder: draft.gate, frame: draft.frame, replacement: root)
+            ImageBuilder.GateRequest(
+                name: draft.name, builder: draft.gate, frame: draft.frame, replacement: root,
+                skipped: draft.address - draft.start)
         }
         let image = try builder.build(requests, frames: frames)
         var entries: [Entry] = []
@@ -176,7 +249,7 @@ struct PatchAssembly {
         }
         for address in linker.targetNames.keys.sorted() {
             guard let name = linker.targetNames[address] else { continue }
-            let isOld = drafts.contains { $0.address == address }
+            let isOld = drafts.contains { $0.start == address && $0.start == $0.address }
             if !isOld { symbols.append(Symbol(name: name, place: .target(UInt64(address)), size: 0)) }
         }
         var provenance = description.provenance
@@ -186,8 +259,13 @@ struct PatchAssembly {
             target: Target(
                 buildID: shipped.buildID, name: shipped.soname ?? description.targetName, package: description.package,
                 packageVersion: description.packageVersion, machine: shipped.machine),
-            provenance: provenance, verdict: reasons.isEmpty ? .automatic : .quiescent, entries: entries, image: image,
-            symbols: symbols, requires: description.requires)
+            provenance: provenance, verdict: reasons.isEmpty ? .automatic : .quiescent, entries: entries,
+            fixUps: fixUps.map { draft in
+                let image = FixUp.Value.address(.image(draft.piece.map { builder.offset(ofPiece: $0) } ?? 0))
+                return FixUp(
+                    name: draft.request.name, address: UInt64(draft.address), size: draft.request.size,
+                    from: draft.from, to: draft.to ?? image, because: draft.request.because)
+            }, image: image, symbols: symbols, requires: description.requires)
     }
 
     private func report(_ drafts: [EntryBuilder.Draft]) -> [Outcome.Function] {
@@ -199,9 +277,8 @@ struct PatchAssembly {
                 let draft = drafts.first { $0.unit == number && $0.function == index }
                 result.append(
                     Outcome.Function(
-                        name: function.name, object: unit.name, address: draft.map { UInt64($0.address) },
-                        sizeBefore: draft.map { UInt64($0.expected.count) }
-                            ?? UInt64(pre.sections[function.pre[0]].size),
+                        name: function.name, object: unit.name, address: draft.map { UInt64($0.start) },
+                        sizeBefore: draft.map { UInt64($0.size) } ?? UInt64(pre.sections[function.pre[0]].size),
                         sizeAfter: UInt64(post.sections[function.post[0]].size)))
             }
             for function in unit.diff.added {

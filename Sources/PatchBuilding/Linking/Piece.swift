@@ -42,7 +42,7 @@ struct Piece: Sendable {
 
     var key: Key
     var isCode: Bool
-    /// At most 16.
+    /// At most `ImageBuilder.alignment`.
     var alignment: Int
     /// The bytes; fields are zero.
     var bytes: [UInt8]

@@ -24,6 +24,8 @@ struct RebuiltUnit: Sendable {
     let addedSections: [Int: Int]
     /// Where the shipped binary holds strings that the object uses, by their bytes.
     let literals: [[UInt8]: Int]
+    /// Thread-local variables that changed functions reached by a call before the fix.
+    let dynamicAccesses: Set<String>
 
     init(
         index: Int, plain: ObjectFile, diff: ObjectDiff, placement: Placement, shipped: ShippedBinary
@@ -50,6 +52,7 @@ struct RebuiltUnit: Sendable {
             for section in function.post { added[section] = number }
         }
         addedSections = added
+        dynamicAccesses = Self.dynamicAccesses(diff)
         literals = Self.literals(plain, bases: placement.knowledge.bases[index], shipped: shipped)
     }
 

@@ -36,8 +36,11 @@ struct SymbolResolver {
         return shipped.bindsNow ? slots.first?.address : nil
     }
 
-    /// Whether a symbol can be another object's at run time.
-    func isExported(_ name: String) -> Bool { shipped.exports[name] != nil }
+    /// Whether a symbol that the target defines can be another object's at run time. Those of a program come first
+    /// in every search, and a library that is linked with `-Bsymbolic` searches itself first.
+    func isInterposable(_ name: String) -> Bool {
+        shipped.exports[name] != nil && !shipped.isExecutable && !shipped.isSymbolic
+    }
 
     private func isBound(_ slot: Int) -> Bool {
         shipped.bindsNow || shipped.dynamicRelocations[slot]?.type != .jumpSlot

@@ -19,14 +19,15 @@ struct CodePattern: Sendable {
         var position = 0
         var weight = 0
         for relocation in section.relocations {
-            let width = ObjectRelocation.width(of: relocation.type)
+            var width = ObjectRelocation.width(of: relocation.type)
             // The linker may rewrite a load from the GOT, opcode and all (psABI x86-64, section 9.2).
-            let before =
+            var before =
                 switch relocation.type {
                 case .gotPCRelativeRelaxable: 2
                 case .gotPCRelativeRelaxableREX: 3
                 default: 0
                 }
+            if let extent = ThreadLocalSequence.extent(of: relocation.type) { (before, width) = extent }
             let first = max(position, relocation.offset - before)
             if first > position {
                 runs.append(position..<first)

@@ -45,8 +45,18 @@ struct FieldReader {
         let section = object.sections[index]
         var facts: [Fact] = [Fact(subject: .base(index), address: base)]
         facts.reserveCapacity(section.relocations.count + 1)
+        var replacedCall: Int?
         for relocation in section.relocations {
-            try read(relocation, section: section, base: base, into: &facts)
+            if let call = replacedCall, relocation.offset == call {
+                replacedCall = nil
+                continue
+            }
+            if ThreadLocalSequence.extent(of: relocation.type) != nil {
+                let call = try readThreadLocal(relocation, section: section, base: base, into: &facts)
+                replacedCall = call ?? replacedCall
+            } else {
+                try read(relocation, section: section, base: base, into: &facts)
+            }
         }
         return facts
     }
@@ -56,10 +66,8 @@ struct FieldReader {
     ) throws(Mismatch) {
         let place = base &+ relocation.offset
         switch relocation.type {
-        case .none, .tlsGeneralDynamic, .tlsLocalDynamic, .threadLocalOffset32, .threadPointerOffset32,
-            .gotThreadPointerOffset, .threadLocalOffset64, .threadPointerOffset64, .gotPC32TLSDescriptor,
-            .tlsDescriptorCall, .size32, .size64:
-            // Thread-local storage is never automatic, so nothing is built on these.
+        case .none, .threadLocalOffset64, .threadPointerOffset64, .size32, .size64:
+            // No code that is compiled here has them, and the linker refuses them: nothing is built on these.
             return
         case .pc32, .plt32, .gotPC32:
             let field = try signed32(place, relocation)
@@ -81,7 +89,7 @@ struct FieldReader {
         }
     }
 
-    private func signed32(_ place: Int, _ relocation: ObjectRelocation) throws(Mismatch) -> Int {
+    func signed32(_ place: Int, _ relocation: ObjectRelocation) throws(Mismatch) -> Int {
         guard let field = shipped.signed32(place) else { throw .field(offset: relocation.offset) }
         return field
     }

@@ -34,8 +34,12 @@ struct LinkageTable: Sendable {
     /// Slots that hold an address of the file itself (`R_X86_64_RELATIVE`), by that address, ascending.
     private(set) var localSlots: [Int: [Int]] = [:]
 
+    /// Slots through which thread-local variables are reached.
+    let threadLocals: ThreadLocalSlots
+
     /// Decodes the stubs and lists the slots of a file.
     init(_ shipped: ShippedBinary) {
+        threadLocals = ThreadLocalSlots(shipped)
         let tables = shipped.sections.filter { $0.name == ".got" || $0.name == ".got.plt" }
         for address in shipped.relocatedAddresses {
             guard let relocation = shipped.dynamicRelocations[address] else { continue }

@@ -13,7 +13,7 @@ extension Matcher {
         for (number, object) in objects.enumerated() where isAnythingPlaced(number) {
             for (index, section) in object.sections.enumerated()
             where section.isAllocated && !section.isCode && !section.isMergeable && section.contents.count > 0
-                && !section.flags.contains(.threadLocal) && section.name != ".eh_frame"
+                && section.name != ".eh_frame"
             {
                 pending.append((number, index))
             }

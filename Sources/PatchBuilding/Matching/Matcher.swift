@@ -24,6 +24,8 @@ struct Matcher {
         /// A last contradiction, for people.
         var contradiction = ""
         var isTolerant = false
+        /// Places that were dropped since another section was found there.
+        var occupiedPlaces: Set<Int> = []
     }
 
     let shipped: ShippedBinary
@@ -166,6 +168,7 @@ struct Matcher {
         let unit = units[index]
         let object = objects[unit.object]
         if !object.sections[unit.section].flags.contains(.group), overlaps(place..<(place + unit.size)) {
+            units[index].occupiedPlaces.insert(place)
             return .impossible("another section lies there")
         }
         var reader = readers[unit.object]
@@ -245,7 +248,8 @@ struct Matcher {
             let object = objects[unit.object]
             results[unit.object].code.append(
                 Placement.CodeSection(
-                    section: unit.section, name: object.sections[unit.section].name, size: unit.size, status: status))
+                    section: unit.section, name: object.sections[unit.section].name, size: unit.size, status: status,
+                    occupiedPlaces: status == .placed ? [] : unit.occupiedPlaces))
             guard status == .placed else { continue }
             for symbol in object.symbols where symbol.section == unit.section && symbol.isFunction {
                 results[unit.object].functions.append(

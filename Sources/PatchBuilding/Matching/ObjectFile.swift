@@ -23,7 +23,8 @@ struct ObjectFile: Sendable {
 
     /// Reads an object.
     ///
-    /// - Throws: `PatchBuildingError` (`malformedObject`) where it is not an x86-64 relocatable object.
+    /// - Throws: `PatchBuildingError`: `malformedObject` where it is not an x86-64 relocatable object,
+    ///   `linkTimeOptimised` where its code is not the compiler's last word.
     init(name: String, bytes: [UInt8]) throws(PatchBuildingError) {
         do throws(ELFError) {
             let file = try ELFFile(bytes)
@@ -40,6 +41,12 @@ struct ObjectFile: Sendable {
             self.symbols = symbols
         } catch {
             throw PatchBuildingError(.malformedObject, "\(name): \(error.reason)")
+        }
+        // What lies in the target is made of all such objects together, when they are linked.
+        guard !sections.contains(where: { $0.name.hasPrefix(".gnu.lto_") }) else {
+            throw PatchBuildingError(
+                .linkTimeOptimised,
+                "\(name) is built for link-time optimisation (-flto): its code is made by the linker.")
         }
     }
 

@@ -27,6 +27,9 @@ package struct Placement: Sendable {
         package var size: Int
         /// What became of it.
         package var status: Status
+        /// Addresses at which it was not placed since another section was found there, though its bytes are: the
+        /// linker may have made one of both.
+        var occupiedPlaces: Set<Int> = []
     }
 
     /// A function of an object, with the address that matching found.

@@ -56,6 +56,12 @@ struct ShippedBinary: Sendable {
     let isPositionIndependent: Bool
     /// Whether all addresses are resolved before the program runs (`-z now`).
     let bindsNow: Bool
+    /// Whether it looks for its own symbols in itself first (`-Bsymbolic`).
+    let isSymbolic: Bool
+    /// Whether it is a program, and not a library: its thread-local variables lie next to the thread pointer.
+    let isExecutable: Bool
+    /// The template of its thread-local variables; nil where it has none.
+    let threadLocalBlock: ThreadLocalBlock?
     let parts: [Part]
     let sections: [LoadedSection]
     /// The unwind rules.
@@ -93,8 +99,11 @@ struct ShippedBinary: Sendable {
             parts = try Self.readParts(image)
             sections = try Self.readSections(image)
             (frames, functions) = try Self.readFunctions(image)
-            (soname, bindsNow) = try Self.readIdentity(image)
-            (exports, dynamicRelocations) = try Self.readDynamic(image)
+            let identity = try Self.readIdentity(image)
+            (soname, bindsNow, isSymbolic) = (identity.soname, identity.bindsNow, identity.isSymbolic)
+            isExecutable = file.header.type == .executable || identity.isProgram
+            threadLocalBlock = try ThreadLocalBlock.read(image, limit: Self.limit)
+            (exports, dynamicRelocations) = try Self.readDynamic(image, threadLocals: threadLocalBlock)
         } catch {
             throw PatchBuildingError(.unsuitableTarget, "The shipped binary: \(error.reason)")
         }
@@ -221,17 +230,23 @@ struct ShippedBinary: Sendable {
         }
     }
 
-    private static func readIdentity(_ image: borrowing ELFImage) throws(ELFError) -> (String?, Bool) {
-        guard let dynamic = try image.dynamic else { return (nil, true) }
+    private static func readIdentity(
+        _ image: borrowing ELFImage
+    ) throws(ELFError) -> (soname: String?, bindsNow: Bool, isSymbolic: Bool, isProgram: Bool) {
+        guard let dynamic = try image.dynamic else { return (nil, true, false, true) }
         let flags = try dynamic.value(.flags) ?? 0
         let flags1 = try dynamic.value(.flags1) ?? 0
         let bindNow = try dynamic.value(.bindNow)
-        // DF_BIND_NOW, DF_1_NOW (gABI, "Dynamic Section").
-        return (try dynamic.soname(), bindNow != nil || flags & 0x8 != 0 || flags1 & 0x1 != 0)
+        // DF_BIND_NOW, DF_1_NOW, DF_SYMBOLIC, DF_1_PIE (gABI, "Dynamic Section").
+        let symbolic = try dynamic.value(.symbolic)
+        return (
+            try dynamic.soname(), bindNow != nil || flags & 0x8 != 0 || flags1 & 0x1 != 0,
+            symbolic != nil || flags & 0x2 != 0, flags1 & 0x0800_0000 != 0
+        )
     }
 
     private static func readDynamic(
-        _ image: borrowing ELFImage
+        _ image: borrowing ELFImage, threadLocals: ThreadLocalBlock?
     ) throws(ELFError) -> ([String: [Export]], [Int: DynamicRelocation]) {
         // The section tells how many symbols there are; the hash table leaves undefined ones out.
         guard let dynamic = try image.dynamic, let table = try image.dynamicSymbols else { return ([:], [:]) }
@@ -249,9 +264,11 @@ struct ShippedBinary: Sendable {
             }
             versionNames.append(version)
             guard symbol.isDefined, symbol.sectionIndex != SpecialIndex.absolute, symbol.value < limit else { continue }
+            // The value of a thread-local symbol is an offset in the block.
+            let origin = symbol.type == .threadLocal ? threadLocals?.address ?? 0 : 0
             exports[name, default: []].append(
                 Export(
-                    address: Int(symbol.value), size: Int(clamping: symbol.size),
+                    address: origin + Int(symbol.value), size: Int(clamping: symbol.size),
                     isFunction: symbol.type == .function || symbol.type == .indirectFunction,
                     isIndirect: symbol.type == .indirectFunction, isThreadLocal: symbol.type == .threadLocal))
         }

@@ -107,6 +107,24 @@ package struct Recipe: Sendable, Equatable {
         case patches([String])
     }
 
+    /// A source patch that the author has written, applied after the fix is in place: so that a layout or a table can
+    /// stay as it is.
+    package struct Adaptation: Sendable, Equatable {
+        /// Its file name; it lies beside the recipe.
+        package var name: String
+        /// Where it lies.
+        package var path: String
+        /// Why the fix is not taken as it is, as a sentence.
+        package var because: String
+
+        /// Makes it of its parts.
+        package init(name: String, path: String, because: String) {
+            self.name = name
+            self.path = path
+            self.because = because
+        }
+    }
+
     /// Where the recipe stands.
     package var location: Location
     /// The holes that are closed; empty for a fix without an identifier.
@@ -125,6 +143,12 @@ package struct Recipe: Sendable, Equatable {
     package var fixed: [FixedSource]
     /// The source change.
     package var fix: Fix
+    /// A source patch of the author's on top of it; nil if it is taken as it is.
+    package var adaptation: Adaptation?
+    /// Reasons that the author answers for.
+    package var waivers: [Waiver]
+    /// Data that the author sets, in the order in which they are written.
+    package var fixUps: [RequestedFixUp]
     /// What of the fix this is and is not; empty if it is the whole.
     package var partOf: String
     /// How the hole shows from outside; empty if that is not known.
@@ -133,7 +157,8 @@ package struct Recipe: Sendable, Equatable {
     /// Makes a recipe of its parts.
     package init(
         location: Location, cves: [String], target: ShippedObject, vulnerable: [String],
-        rebuildWithout: [String] = [], fixed: [FixedSource], fix: Fix, partOf: String = "", probe: String = ""
+        rebuildWithout: [String] = [], fixed: [FixedSource], fix: Fix, adaptation: Adaptation? = nil,
+        waivers: [Waiver] = [], fixUps: [RequestedFixUp] = [], partOf: String = "", probe: String = ""
     ) {
         self.location = location
         self.cves = cves
@@ -142,6 +167,9 @@ package struct Recipe: Sendable, Equatable {
         self.rebuildWithout = rebuildWithout
         self.fixed = fixed
         self.fix = fix
+        self.adaptation = adaptation
+        self.waivers = waivers
+        self.fixUps = fixUps
         self.partOf = partOf
         self.probe = probe
     }

@@ -44,7 +44,7 @@ extension Recipe {
         text: String, location: Location, file: String
     ) throws(PreparationError) -> [Recipe] {
         let keys: Set<String> = [
-            "cves", "package", "vulnerable", "rebuild-without", "fixed", "fix", "part-of", "probe",
+            "cves", "package", "vulnerable", "rebuild-without", "fixed", "fix", "waive", "fixups", "part-of", "probe",
         ]
         let root = try StrictYAML(text: text, file: file, keys: keys).root
         let targets = try targets(root)
@@ -75,6 +75,9 @@ extension Recipe {
         rebuildWithout = try Recipe.patches(root.optional("rebuild-without"), root)
         fixed = try Recipe.fixedSources(root)
         fix = try Recipe.fix(root)
+        adaptation = try Recipe.adaptation(root)
+        waivers = try Recipe.waivers(root)
+        fixUps = try Recipe.fixUps(root)
         partOf = try root.optional("part-of").map { node throws(PreparationError) in try root.string(node) } ?? ""
         probe = try root.optional("probe").map { node throws(PreparationError) in try root.string(node) } ?? ""
         self.location = location
@@ -134,9 +137,12 @@ extension Recipe {
 
     private static func fix(_ root: StrictYAML.Fields) throws(PreparationError) -> Fix {
         let node = try root.required("fix")
-        let fields = try root.fields(node, keys: ["files", "patches", "reformatted"])
+        let fields = try root.fields(node, keys: ["files", "patches", "reformatted", "adapted", "because"])
         let isReformatted = try fields.optional("reformatted").map { node throws(PreparationError) in
             try fields.flag(node)
+        }
+        if isReformatted == true, let node = fields.optional("adapted") {
+            throw fields.complaint(node, "an adapted source has one format: 'reformatted' cannot be with it")
         }
         switch (fields.optional("files"), fields.optional("patches")) {
         case (let list?, nil):
@@ -196,7 +202,7 @@ extension Recipe {
     }
 
     /// The contents of a recipe file.
-    static func text(_ path: String) throws(PreparationError) -> String {
+    package static func text(_ path: String) throws(PreparationError) -> String {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw PreparationError(.malformedRecipe, "\(path): the file cannot be read")
         }
@@ -231,11 +237,16 @@ extension BuildRecipe {
     ///
     /// - Throws: `PreparationError` with `malformedRecipe`, naming file and line.
     package init(besideRecipe path: String) throws(PreparationError) {
-        let directory = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-        let file = directory.isEmpty ? "build.yaml" : directory + "/build.yaml"
+        let file = BuildRecipe.path(besideRecipe: path)
         let location = try Recipe.Location(path: file)
         try self.init(
             text: try Recipe.text(file), suite: location.suite, source: location.source, file: file)
+    }
+
+    /// The path of the `build.yaml` that stands beside a recipe.
+    package static func path(besideRecipe path: String) -> String {
+        let directory = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        return directory.isEmpty ? "build.yaml" : directory + "/build.yaml"
     }
 
     /// Reads a build recipe from text.

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+import DWARF
 import ELF
 import FoundationEssentials
 import PatchBuilding
@@ -19,18 +20,18 @@ import Testing
         try await withTemporaryDirectory { directory in
             let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.fixedOne])
             let fix = try await plume.prepare(["src/one.c"])
-            #expect(names(fix) == ["shared/one.o"])
+            #expect(self.names(fix) == ["shared/one.o"])
             #expect(fix.shipped == Array("not looked at".utf8))
             #expect(fix.offer.vulnerable == "1.0-1")
+            // Packages of this machine, which are `name=version`, are looked at elsewhere.
+            let names = fix.inputs.compactMap { $0.split(separator: " ").last.map(String.init) }
+            let files = names.filter { !$0.contains("=") }.sorted()
             #expect(
-                fix.inputs.map { $0.split(separator: " ").last }
-                    == [
-                        "libplume1_1.0-1_amd64.deb", "plume_1.0-1.debian.tar.xz", "plume_1.0.orig.tar.gz",
-                        "plume_1.1.orig.tar.gz",
-                    ].sorted { a, b in
-                        let lines = fix.inputs
-                        return (lines.firstIndex { $0.hasSuffix(a) } ?? 0) < (lines.firstIndex { $0.hasSuffix(b) } ?? 0)
-                    })
+                files == [
+                    "libplume1_1.0-1_amd64.deb", "plume_1.0-1.debian.tar.xz", "plume_1.0.orig.tar.gz",
+                    "plume_1.1.orig.tar.gz",
+                ])
+            #expect(fix.inputs == fix.inputs.sorted())
             let object = try #require(fix.objects.first)
             #expect(try sections(object.prePlain).contains(".text.one") == false)
             #expect(try sections(object.pre).contains(".text.one"))
@@ -60,6 +61,110 @@ import Testing
         }
     }
 
+    @Test("A target that is not offered is rebuilt without its patches, and says so") func rebuilt() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: [:])
+            // Neither the shipped binary nor another version is needed.
+            try FileManager.default.removeItem(
+                atPath: plume.cache.directory + "/mirror/\(PlumePackage.suite)/binary")
+            var recipe = plume.recipe([])
+            recipe.fixed = [.source("1.0-1")]
+            recipe.fix = .patches(["number.patch"])
+            recipe.rebuildWithout = ["number.patch"]
+            let fix = try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            // Upstream's 5, and Debian's 6 as the fix.
+            #expect(names(fix) == ["shared/one.o", "inner/three.o"])
+            #expect(try constants(fix.objects[0].pre, ".text.one") == [5])
+            #expect(try constants(fix.objects[0].post, ".text.one") == [6])
+            let path = try #require(fix.rebuiltTarget)
+            #expect(try [UInt8](Data(contentsOf: URL(filePath: path))) == fix.shipped)
+            let target = try ELFFile(fix.shipped)
+            #expect(try target.withImage { image in try image.buildID() } != nil)
+            #expect(fix.offer.summary.hasPrefix("target rebuilt, not shipped: 1.0-1 without 1 "))
+            #expect(fix.offer.targetVersion == "1.0-1 (rebuilt, not shipped)")
+            #expect(
+                fix.offer.vulnerableVersion == "1.0-1, rebuilt without number.patch; not a shipped build")
+            #expect(!fix.inputs.contains { $0.hasSuffix(".deb") })
+            let builds = plume.cache.directory + "/builds/\(PlumePackage.suite)/plume/1.0-1"
+            let before = try FileManager.default.contentsOfDirectory(atPath: builds)
+            _ = try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: builds) == before, "one build, used again")
+            recipe.rebuildWithout = ["other.patch"]
+            let error = try await #require(throws: PreparationError.self) {
+                try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            }
+            #expect(error.code == .patchDoesNotApply)
+            #expect(error.reason.contains("'other.patch'"))
+        }
+    }
+
+    /// Upstream's next version, formatted anew, with a fix of `one` and something else.
+    private static let reformattedOne = """
+        #include "shallow.h"
+        int
+        one(void)
+        {
+            return DEEP
+                   + 1;
+        }
+
+        int line(void) {
+            return __LINE__;
+        }
+        int other(void) { return 9; }
+
+        """
+
+    @Test("A fix is taken out of a source that was reformatted, by its function") func reformatted() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.reformattedOne])
+            var recipe = plume.recipe([])
+            recipe.fix = .reformatted([.init(path: "src/one.c", choice: .functions(["one"]))])
+            let fix = try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            let object = try #require(fix.objects.first)
+            #expect(try constants(object.pre, ".text.one") == [6])
+            #expect(try constants(object.post, ".text.one") == [7])
+            #expect(try constants(object.post, ".text.line") == [3])
+            #expect(try sections(object.post).contains(".text.other") == false)
+
+            recipe.fix = .reformatted([.init(path: "src/one.c", choice: .functions(["line"]))])
+            let error = try await #require(throws: PreparationError.self) {
+                try await FixPreparation.prepare(recipe: recipe, build: plume.build, cache: plume.cache)
+            }
+            #expect(error.code == .nothingToFix)
+            #expect(error.reason.contains("'line'"))
+
+            // What an author sees: without formatting two hunks, each with its function.
+            let comparison = try await FixPreparation.comparison(
+                of: recipe, cache: plume.cache, paths: ["src/one.c"])
+            #expect(comparison.files.map(\.path) == ["src/one.c"])
+            #expect(comparison.files.first?.hunks.map(\.functions) == [["one"], ["other"]])
+            #expect(comparison.files.first?.hunks.map(\.number) == [1, 2])
+        }
+    }
+
+    @Test("Trees are compared by file, hunk and function") func comparison() async throws {
+        try await withTemporaryDirectory { directory in
+            let plume = try await PlumePackage(
+                in: directory,
+                changes: [
+                    "src/two.c": "struct own { int b; };\nconst char *two(void) { return \"\"; }\n",
+                    "src/new.c": "int a;\n",
+                ])
+            let comparison = try await FixPreparation.comparison(of: plume.recipe([]), cache: plume.cache)
+            #expect(comparison.files.map(\.path) == ["include/deep.h", "src/two.c"])
+            #expect(comparison.added == ["src/new.c"])
+            #expect(comparison.removed.isEmpty)
+            let hunk = try #require(comparison.files.last?.hunks.first)
+            #expect(hunk.lines == SourceDiff.Hunk(old: 0..<2, new: 0..<2))
+            #expect(hunk.functions == ["two"])
+            let some = try await FixPreparation.comparison(
+                of: plume.recipe([]), cache: plume.cache, paths: ["src/two.c"])
+            #expect(some.files.map(\.path) == ["src/two.c"])
+            #expect(some.added.isEmpty)
+        }
+    }
+
     @Test("What changed in the cache is not used") func tampered() async throws {
         try await withTemporaryDirectory { directory in
             let plume = try await PlumePackage(in: directory, changes: ["src/one.c": Self.fixedOne])
@@ -82,12 +187,22 @@ import Testing
         }
     }
 
-    @Test("A source whose own types change is named as a header is") func ownType() async throws {
+    @Test("What is compared describes types that nothing uses; what is matched is built as the package was")
+    func types() async throws {
         try await withTemporaryDirectory { directory in
-            let plume = try await PlumePackage(
-                in: directory,
-                changes: ["src/two.c": "struct own { int b, a; };\nconst char *two(void) { return \"\"; }\n"])
-            #expect(try await plume.prepare(["src/two.c"]).touchedHeaders == ["src/two.c"])
+            let changes = ["src/two.c": "struct own { int b, a; };\nconst char *two(void) { return \"\"; }\n"]
+            let plume = try await PlumePackage(in: directory, changes: changes)
+            let fix = try await plume.prepare(["src/two.c"])
+            #expect(fix.touchedHeaders.isEmpty)
+            let object = try #require(fix.objects.first)
+            func own(_ bytes: [UInt8]) throws -> [Member] {
+                let information = try DebugInformation(ELFFile(bytes))
+                let type = try information.namedTypes.first { try information.name(of: $0) == "own" }
+                return try type.map { try information.members(of: $0) } ?? []
+            }
+            #expect(try own(object.pre).map(\.name) == ["a"])
+            #expect(try own(object.post).map(\.name) == ["b", "a"])
+            #expect(try own(object.prePlain).isEmpty)
         }
     }
 
@@ -176,17 +291,28 @@ import Testing
             #expect(error.code == .buildFailed)
             #expect(error.reason.contains("3"))
             let builds = broken.cache.directory + "/builds/\(PlumePackage.suite)/plume/1.0-1"
-            // What a killed process leaves: a directory that never got its name, and, worse, one with its name.
-            #expect(
-                try FileManager.default.contentsOfDirectory(atPath: builds).allSatisfy { $0.hasPrefix("incoming-") })
+            #expect(!FileManager.default.fileExists(atPath: builds))
+            #expect(error.reason.contains(broken.cache.directory + "/logs/plume-1.0-1-survey.log"))
             let plume = try await PlumePackage(in: directory + "/2", changes: changes)
             let again = PreparedFixture(plume, cache: broken.cache)
             let first = try await again.prepare()
             let names = try FileManager.default.contentsOfDirectory(atPath: builds)
-            #expect(names.count == 1, "the leftovers are gone: \(names)")
+            #expect(names.count == 1)
+            // Worse than a directory that never got its name: one that has it, and not all that belongs there.
             let name = try #require(names.first)
             try FileManager.default.removeItem(atPath: "\(builds)/\(name)/commands.json")
             #expect(try await again.prepare().objects.map(\.post) == first.objects.map(\.post))
+        }
+    }
+
+    @Test("A process number that comes again in a build ends nothing") func numbers() async throws {
+        try await withTemporaryDirectory { directory in
+            // The first process of a name space of its own always has number 1.
+            let again = "unshare -pf gcc -dumpversion"
+            let plume = try await PlumePackage(
+                in: directory, changes: ["src/one.c": Self.fixedOne],
+                compile: [again, again, again, "make -C build -f ../Makefile all"])
+            #expect(names(try await plume.prepare(["src/one.c"])) == ["shared/one.o"])
         }
     }
 

@@ -52,8 +52,10 @@ struct PlumePackage {
     ]
 
     /// Fills a cache below a directory with version 1.0-1, upstream's 1.1 with changes, and the binary package.
+    /// `base` is in both versions.
     init(
-        in directory: String, changes: [String: String], shipped: String = "not looked at",
+        in directory: String, base: [String: String] = [:], changes: [String: String],
+        shipped: String = "not looked at",
         compile: [String] = ["make -C build -f ../Makefile all"]
     ) async throws {
         cache = Cache(directory: directory + "/cache")
@@ -71,14 +73,18 @@ struct PlumePackage {
                 "--- a/include/deep.h\n+++ b/include/deep.h\n@@ -1 +1 @@\n-#define DEEP 5\n+#define DEEP 6\n",
         ]
         try await Self.store(
-            Self.files, as: "plume_1.0.orig.tar.gz", top: "plume-1.0", in: mirror + "/upstream/plume/1.0", directory)
+            Self.files.merging(base) { $1 }, as: "plume_1.0.orig.tar.gz", top: "plume-1.0",
+            in: mirror + "/upstream/plume/1.0", directory)
         try await Self.store(
-            Self.files.merging(changes) { $1 }, as: "plume_1.1.orig.tar.gz", top: "plume-1.1",
+            Self.files.merging(base) { $1 }.merging(changes) { $1 }, as: "plume_1.1.orig.tar.gz", top: "plume-1.1",
             in: mirror + "/upstream/plume/1.1", directory)
         try await Self.store(
             debian, as: "plume_1.0-1.debian.tar.xz", top: "", in: mirror + "/debian/plume/1.0-1", directory)
         let fixed = debian.merging([
-            "debian/patches/series": "number.patch\nfix.patch\n",
+            "debian/patches/series": "number.patch\naside.patch\nfix.patch\n",
+            // A test that the vulnerable version does not have; the fix changes it too.
+            "debian/patches/aside.patch":
+                "--- /dev/null\n+++ b/test/gone.c\n@@ -0,0 +1 @@\n+what the old tree has not\n",
             "debian/patches/fix.patch": """
             --- a/src/one.c
             +++ b/src/one.c
@@ -88,6 +94,11 @@ struct PlumePackage {
             +int one(void)
             +{ return DEEP + 2; }
              int line(void) { return __LINE__; }
+            --- a/test/gone.c
+            +++ b/test/gone.c
+            @@ -1,1 +1,1 @@
+            -what the old tree has not
+            +--- a/src/one.c
             --- /dev/null
             +++ b/doc/news.txt
             @@ -0,0 +1 @@

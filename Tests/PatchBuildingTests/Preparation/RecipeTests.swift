@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+import LivePatch
 import PatchBuilding
 import Testing
 
@@ -23,6 +24,27 @@ import Testing
               hunks: [1, 3]
         part-of: one half
         probe: the answer is 41
+        """
+
+    /// What the author answers for, behind the rest.
+    static let author = """
+
+        waive:
+          - reason: changed-data
+            subject: table
+            use: new
+            because: >-
+              only new functions
+              use it
+          - {reason: header-touched, subject: a.h, object: a.o, because: no layout changes}
+        fixups:
+          - symbol: methods
+            offset: 0x10
+            size: 8
+            from: {symbol: process}
+            to: {symbol: other, offset: 4}
+            because: nobody reads it
+          - {symbol: flag, size: 1, from: 0, to: 0xff, because: it is not read}
         """
 
     private func read(_ text: String) throws -> Recipe {
@@ -75,6 +97,21 @@ import Testing
         #expect(error.reason.hasPrefix("x.yaml:6: 'libplume' is the name of two targets"))
     }
 
+    @Test("A target to rebuild, reformatted files and functions") func rebuilt() throws {
+        let text = Self.good.replacing("fixed:", with: "rebuild-without: [a.patch, dir/b.patch]\nfixed:")
+            .replacing("  files:", with: "  reformatted: true\n  files:")
+            .replacing("hunks: [1, 3]", with: "functions: [one, two_3]")
+        let recipe = try read(text)
+        #expect(recipe.rebuildWithout == ["a.patch", "dir/b.patch"])
+        #expect(
+            recipe.fix
+                == .reformatted([
+                    .init(path: "src/a.c"), .init(path: "src/b.c", choice: .functions(["one", "two_3"])),
+                ]))
+        #expect(try read(Self.good).rebuildWithout.isEmpty)
+        #expect(try read(text.replacing("reformatted: true", with: "reformatted: false")).fix != recipe.fix)
+    }
+
     /// {what to replace, by what, line of the complaint, a word of it}
     static let bad: [(String, String, Int, String)] = [
         ("part-of:", "part_of:", 13, "part_of"),
@@ -92,6 +129,12 @@ import Testing
         ("- src/a.c", "- src/b.c", 11, "twice"),
         ("[1, 3]", "[3, 1]", 12, "order"),
         ("[1, 3]", "[0]", 12, "number"),
+        ("hunks: [1, 3]", "functions: []", 12, "at least one function"),
+        ("hunks: [1, 3]", "functions: [a b]", 12, "function"),
+        ("hunks: [1, 3]", "hunks: [1]\n      functions: [a]", 11, "not both"),
+        ("  files:", "  reformatted: maybe\n  files:", 9, "true or false"),
+        ("fixed:", "rebuild-without: []\nfixed:", 6, "at least one patch"),
+        ("fixed:", "rebuild-without: [../a]\nfixed:", 6, "patch"),
         ("  files:", "  patches:", 11, "text"),
         (
             "  files:\n    - src/a.c\n    - path: src/b.c\n      hunks: [1, 3]", "  patches: [a.patch]", 1,
@@ -108,6 +151,80 @@ import Testing
         }
         #expect(error.code == .malformedRecipe)
         #expect(error.reason.hasPrefix(line == 0 ? "x.yaml" : "x.yaml:\(line): "), "\(error)")
+        #expect(error.description.contains(word), "\(error)")
+    }
+
+    @Test("Waivers are read with their place") func waivers() throws {
+        #expect(
+            try read(Self.good + Self.author).waivers == [
+                Waiver(
+                    .changedData, subject: "table", use: .new, because: "only new functions use it", place: "x.yaml:16"),
+                Waiver(
+                    .headerTouched, subject: "a.h", object: "a.o", because: "no layout changes", place: "x.yaml:22"),
+            ])
+        #expect(try read(Self.good).waivers.isEmpty)
+    }
+
+    @Test("Fix-ups are read with their place") func fixUps() throws {
+        #expect(
+            try read(Self.good + Self.author).fixUps == [
+                RequestedFixUp(
+                    symbol: "methods", offset: 16, size: .eight, from: .address(symbol: "process", offset: 0),
+                    to: .address(symbol: "other", offset: 4), because: "nobody reads it", place: "x.yaml:24"),
+                RequestedFixUp(
+                    symbol: "flag", offset: 0, size: .one, from: .number(0), to: .number(255),
+                    because: "it is not read", place: "x.yaml:30"),
+            ])
+    }
+
+    @Test("An adapted fix is read, and looked for beside the recipe") func adapted() throws {
+        let text = Self.good.replacing("fix:\n", with: "fix:\n  adapted: keep.patch\n  because: the layout stays\n")
+        #expect(
+            try read(text).adaptation
+                == Recipe.Adaptation(name: "keep.patch", path: "keep.patch", because: "the layout stays"))
+        let recipe = try Recipe(
+            text: text, location: Recipe.Location(suite: "bookworm", source: "plume", identifier: "x"),
+            file: "/a/b/x.yaml")
+        #expect(recipe.adaptation?.path == "/a/b/keep.patch")
+        #expect(try read(Self.good).adaptation == nil)
+    }
+
+    /// {what to replace, by what, line of the complaint, a word of it}
+    static let badAuthor: [(String, String, Int, String)] = [
+        ("reason: changed-data", "reason: change-data", 16, "change-data"),
+        ("reason: changed-data", "reason: unresolved-symbol", 16, "cannot be waived"),
+        ("reason: changed-data", "reason: not-understood", 16, "cannot be waived"),
+        ("reason: changed-data\n", "reason: changed-data\n    why: x\n", 17, "'why' is not known"),
+        ("    subject: table\n", "", 16, "'subject' is missing"),
+        ("because: no layout changes", "use: old", 22, "'because' is missing"),
+        ("because: no layout changes", "because: ''", 22, "text"),
+        ("because: no layout changes", "because: ' '", 22, "one line"),
+        ("because: no layout changes", "because: \"a\\tb\"", 22, "one line"),
+        ("use: new", "use: both", 18, "'old' or 'new'"),
+        ("object: a.o,", "object: a.o, use: old,", 22, "changed-data"),
+        ("reason: header-touched, subject: a.h, object: a.o,", "reason: changed-data, subject: table,", 22, "twice"),
+        ("size: 8", "size: 3", 26, "1, 2, 4 or 8"), ("size: 8", "size: 4", 27, "8 bytes"),
+        ("offset: 0x10", "offset: -16", 25, "number from 0"), ("offset: 0x10", "offset: +16", 25, "number from 0"),
+        ("offset: 0x10", "offset: 0xffffffffffffffff", 25, "too large"),
+        ("from: 0, to: 0xff", "from: 0, to: 256", 30, "more than 1"),
+        ("from: 0, to: 0xff", "from: 1, to: 0x1", 30, "changes nothing"),
+        ("from: 0, to: 0xff", "from: 0, to: 0x", 30, "number from 0"),
+        ("from: {symbol: process}", "from: {symbol: process, size: 8}", 27, "'size' is not known"),
+        ("because: it is not read", "since: x", 30, "'since' is not known"),
+        ("size: 1, from: 0, to: 0xff, because: it is not read", "size: 1, from: 0, to: 1", 30, "'because' is missing"),
+        ("fix:\n", "fix:\n  adapted: keep.patch\n", 9, "'because' is missing"),
+        ("fix:\n", "fix:\n  because: the layout stays\n", 9, "adapted"),
+        ("fix:\n", "fix:\n  adapted: ../keep.patch\n  because: x\n", 9, ".patch"),
+        ("fix:\n", "fix:\n  adapted: keep.diff\n  because: x\n", 9, ".patch"),
+    ]
+
+    @Test("What an author says is refused with file and line where it is not understood", arguments: badAuthor)
+    func refusedAuthor(_ old: String, _ new: String, _ line: Int, _ word: String) throws {
+        let text = Self.good + Self.author
+        #expect(text.contains(old))
+        let error = try #require(throws: PreparationError.self) { try read(text.replacing(old, with: new)) }
+        #expect(error.code == .malformedRecipe)
+        #expect(error.reason.hasPrefix("x.yaml:\(line): "), "\(error)")
         #expect(error.description.contains(word), "\(error)")
     }
 
