@@ -39,7 +39,8 @@ def reason(patch):
 
 
 def main():
-    patches = json.load(sys.stdin)["patches"]
+    # One document a line: several runs can be put together.
+    patches = [patch for line in sys.stdin if line.strip() for patch in json.loads(line)["patches"]]
     print("| live patch | target | verdict | functions, bytes before and after | first reason |")
     print("| --- | --- | --- | --- | --- |")
     for patch in patches:
