@@ -11,6 +11,9 @@ struct Products {
     /// A file that a build made.
     private enum Product {
         case object(CompileCommand)
+        /// An object out of an archive. Where it lay when it was put in is where it stays: what is taken out is
+        /// often gone when the build ends.
+        case extracted(CompileCommand)
         case archive(Contents)
         case linked(JoinCommand, Contents)
     }
@@ -47,6 +50,8 @@ struct Products {
             for step in move.steps { take(step, isCopy: move.isCopy) }
         } else if let compile = CompileCommand(command) {
             products[compile.output] = .object(compile)
+        } else if let extract = ExtractCommand(command) {
+            take(extract)
         } else if let join = JoinCommand(command) {
             var contents = Contents()
             if join.isArchive, case .archive(let before) = products[join.output] { contents = before }
@@ -76,11 +81,26 @@ struct Products {
         }
     }
 
+    /// Objects that are taken out of an archive are those that were put in. Of two with one name the second replaces
+    /// the first, and the archive is likely to be meant whole: such a file is known no more.
+    private mutating func take(_ extract: ExtractCommand) {
+        guard case .archive(let contents) = products[extract.archive] else { return }
+        var names: Set<String> = []
+        for object in contents.objects {
+            let name = Files.name(object.place)
+            guard extract.members.isEmpty || extract.members.contains(name) else { continue }
+            let path = extract.directory.isEmpty ? name : extract.directory + "/" + name
+            products[path] = names.insert(name).inserted ? .extracted(object) : nil
+        }
+    }
+
     private func add(_ path: String, to contents: inout Contents) {
         var objects: [CompileCommand] = []
         switch products[path] {
         case .object(var object):
             object.place = path
+            objects = [object]
+        case .extracted(let object):
             objects = [object]
         case .archive(let archive):
             objects = archive.objects

@@ -131,6 +131,9 @@ struct JoinCommand: Sendable, Equatable {
     /// Whether it adds to an archive.
     var isArchive: Bool
 
+    /// Whether a program is an archiver, by its name: `ar`, `gcc-ar`, `gcc-ar-12`.
+    static func isArchiver(_ program: String) -> Bool { program.hasSuffix("ar") || program.contains("-ar-") }
+
     private var parsedLibraries: [Library] = []
 
     private struct Library: Sendable, Equatable {
@@ -141,7 +144,7 @@ struct JoinCommand: Sendable, Equatable {
     /// Reads a recorded command; nil if it is another kind.
     init?(_ command: RecordedCommand) {
         self.command = command
-        isArchive = command.program.hasSuffix("ar") || command.program.contains("-ar-")
+        isArchive = JoinCommand.isArchiver(command.program)
         namesArgumentFile = command.arguments.contains { $0.hasPrefix("@") && !$0.hasPrefix(RecordedCommand.treeMark) }
         inputs = []
         if isArchive {

@@ -17,10 +17,10 @@ struct AttackTests {
     func impliedOptions() throws {
         let source = """
             __attribute__((noinline)) int deep(int x) { return x * 3 + 1; }
-            int outer(int a, int b, int c) { int r = deep(a); return r + b * c + a; }
             __attribute__((noinline)) int middle(int x) { return deep(x + 1) ^ 5; }
             int outermost(int a, int b, int c) { int r = middle(a); return r + b * c + a; }
             """
+        // It shows twice: in the options, and in the local aliases (`middle.localalias`) that GCC makes for such calls.
         for (flags, word) in [(["-Ofast"], "quiescent"), (["-g0", "-O2"], "review"), (["-O2"], "automatic")] {
             let fixture = try SourceFixture(source, flags: flags)
             defer { fixture.remove() }

@@ -10,8 +10,9 @@ import Testing
 /// A made-up package that is built as libtool and three-flavour packages are.
 ///
 /// The library `libquill.so.2` is made three times, in copies of the whole tree with other options each. Every
-/// source is compiled for a shared and for a static library; some objects come by way of an archive of their own,
-/// one is moved after it was compiled, in a directory that is gone then; the link takes its objects from a file.
+/// source is compiled for a shared and for a static library; one object comes by way of two archives, out of one and
+/// into the next; one is moved after it was compiled, in a directory that is gone then; the link takes its objects
+/// from a file.
 struct QuillPackage {
     static let suite = "plumage"
     static let flavours = ["red", "green", "blue"]
@@ -25,9 +26,14 @@ struct QuillPackage {
         \tprintf '%s ' .libs/one.o "'.libs/only.o'" \\"late.lo\\" >objects
         \t$(CC) -shared -o $@T @objects -Wl,--whole-archive ./.libs/libinner.a -Wl,--no-whole-archive $(LDFLAGS)
         \tmv -f $@T $@
-        .libs/libinner.a: inner/.libs/deep.o
-        \tar cr $@ $^
+        .libs/libinner.a: inner/.libs/libdeep.a
+        \tmkdir -p .libs/libinner.lax
+        \tcd .libs/libinner.lax && ar x $(CURDIR)/inner/.libs/libdeep.a
+        \tar cr $@ .libs/libinner.lax/deep.o
         \tranlib $@
+        \trm -rf .libs/libinner.lax
+        inner/.libs/libdeep.a: inner/.libs/deep.o
+        \tar cr $@ $^
         .libs/%.o: %.c
         \t@mkdir -p .libs
         \t$(CC) $(CPPFLAGS) $(CFLAGS) -D$(FLAVOUR) -fPIC -DPIC -c $< -o $@
