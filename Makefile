@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   make demo         the main job, from a fresh clone to a table of results
-#   make test         every test
+#   make test         every test that does not need a corpus of packages
+#   make corpus       the tests on real packages: fixes, whole libraries, mutations, prologues; the first run
+#                     prepares builds of OpenSSL, expat, zlib, gnutls28 and curl
 #   make build        the executables, optimised
 #   make lint         style and house rules, nothing is built
 #   make clean-cache  forget everything that was built or downloaded
@@ -12,7 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint clean-cache
+.PHONY: help demo test corpus build lint clean-cache
 
 # A stable place outside the tree: a second clone finds the dependencies built.
 ifdef XDG_CACHE_HOME
@@ -37,10 +39,18 @@ demo:
 	@swift build -c release $(swift_flags)
 	@"$$(swift build -c release $(swift_flags) --show-bin-path)/moult-demo" $(DEMO_FLAGS)
 
+# What takes longer than a test may, and needs packages that are prepared for minutes when nothing is cached.
+corpus_suites := SystemTests\.(LiveFix|OpenSSLFix|CorpusMatching|OpenSSLMutation|Prologue|PrologueRun)Tests
+
 test:
 	@scripts/setup.sh test
 	@echo "[test] building and testing in $(MOULT_BUILD)"
-	@swift test --disable-xctest $(swift_flags)
+	@swift test --disable-xctest $(swift_flags) --skip '$(corpus_suites)'
+
+corpus:
+	@scripts/setup.sh test corpus
+	@echo "[corpus] building and testing in $(MOULT_BUILD)"
+	@swift test --disable-xctest $(swift_flags) --filter '$(corpus_suites)'
 
 build:
 	@scripts/setup.sh build

@@ -2,7 +2,7 @@
 # Moult: live patching for Linux
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs the Debian packages that are missing. Usage: scripts/setup.sh [build] [test] [demo]
+# Installs the Debian packages that are missing. Usage: scripts/setup.sh [build] [test] [corpus] [demo]
 # Can be run any number of times; what is there is left alone, and with nothing missing no network is used.
 set -euo pipefail
 
@@ -23,10 +23,10 @@ wanted=()
 for purpose in "${@:-build}"; do
     case "$purpose" in
         build) wanted+=("${build_packages[@]}") ;;
-        test) wanted+=("${build_packages[@]}" "${factory_packages[@]}" "${test_packages[@]}" "${corpus_packages[@]}"
-            "${demo_packages[@]}") ;;
+        test) wanted+=("${build_packages[@]}" "${factory_packages[@]}" "${test_packages[@]}" "${demo_packages[@]}") ;;
+        corpus) wanted+=("${corpus_packages[@]}") ;;
         demo) wanted+=("${build_packages[@]}" "${factory_packages[@]}" "${demo_packages[@]}") ;;
-        *) say "unknown purpose '$purpose': build, test or demo"; exit 64 ;;
+        *) say "unknown purpose '$purpose': build, test, corpus or demo"; exit 64 ;;
     esac
 done
 

@@ -14,6 +14,12 @@ extension LayoutComparison {
     ) throws(DWARFError) -> [LayoutChange.Difference] {
         if let old = try pre.variable(first), let new = try post.variable(second) {
             guard try !sameness.same(old.type, new.type) else { return [] }
+            // A datum of another size has other contents: that is found and judged as changed data.
+            if let before = old.type, let after = new.type, let size = try self.size(of: before, isPost: false),
+                let other = try self.size(of: after, isPost: true), size != other
+            {
+                return []
+            }
             return [try .type(before: Self.spelled(old.type, pre), after: Self.spelled(new.type, post))]
         }
         let (old, new) = (try pre.type(first), try post.type(second))
