@@ -305,17 +305,6 @@ import Testing
         }
     }
 
-    @Test("A process number that comes again in a build ends nothing") func numbers() async throws {
-        try await withTemporaryDirectory { directory in
-            // The first process of a name space of its own always has number 1.
-            let again = "unshare -pf gcc -dumpversion"
-            let plume = try await PlumePackage(
-                in: directory, changes: ["src/one.c": Self.fixedOne],
-                compile: [again, again, again, "make -C build -f ../Makefile all"])
-            #expect(names(try await plume.prepare(["src/one.c"])) == ["shared/one.o"])
-        }
-    }
-
     @Test("Another compiler than the one the binary names is refused, both named") func compiler() async throws {
         try await withTemporaryDirectory { directory in
             let plume = try await PlumePackage(
