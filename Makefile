@@ -40,7 +40,7 @@ demo:
 	@"$$(swift build -c release $(swift_flags) --show-bin-path)/moult-demo" $(DEMO_FLAGS)
 
 # What takes longer than a test may, and needs packages that are prepared for minutes when nothing is cached.
-corpus_suites := SystemTests\.(LiveFix|OpenSSLFix|CorpusMatching|OpenSSLMutation|Prologue|PrologueRun)Tests
+corpus_suites := SystemTests\.(LiveFix|OpenSSLFix|OpenSSLLayout|CorpusMatching|OpenSSLMutation|Prologue|PrologueRun)Tests
 
 test:
 	@scripts/setup.sh test

@@ -37,8 +37,9 @@ struct CommandBatch: Sendable {
     /// - Throws: `PreparationError` with `buildFailed`: the first that failed.
     func run(_ steps: [Step]) async throws(PreparationError) -> [[UInt8]] {
         guard !steps.isEmpty else { return [] }
-        try Files.remove(directory)
+        // What is in it, not itself: it may be locked, and a lock goes with the directory that it was taken on.
         try Files.makeDirectory(directory)
+        for name in Files.names(directory) { try Files.remove("\(directory)/\(name)") }
         var list = ""
         for (number, step) in steps.enumerated() {
             try Files.write(CommandBatch.script(step, number), to: "\(directory)/\(number)")
